@@ -1,0 +1,5 @@
+std = "max"
+max_line_length = 100
+files["spec"] = { std = "max+busted" }
+files["scripts"] = { globals = { "init", "update", "quit" } }
+exclude_files = { "build*/**", "spec/fixtures/**" }
