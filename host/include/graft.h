@@ -81,6 +81,125 @@ typedef struct GraftAllocator {
   void *context;
 } GraftAllocator;
 
+// ---------------------------------------------------------------------------
+// Registry
+// ---------------------------------------------------------------------------
+
+// A slot: a named function whose address stays for the engine's life, while
+// its backings (C or Lua) come and go.
+typedef struct GraftFn GraftFn;
+
+// Any C function; cast to and from its own type.
+typedef void (*GraftNative)(void);
+
+typedef enum GraftType {
+  GRAFT_NIL,
+  GRAFT_BOOLEAN,
+  GRAFT_INTEGER,
+  GRAFT_NUMBER,
+  GRAFT_STRING,
+  GRAFT_POINTER,
+  GRAFT_OTHER, // what has no C form, such as a table
+} GraftType;
+
+// A value on its way between C and a slot. Text is followed by a zero byte
+// that `size` does not count. `type` of a pointer is its C name, such as
+// "Body *", or NULL when it is not known.
+typedef struct GraftValue {
+  GraftType type;
+  union {
+    bool boolean;
+    int64_t integer;
+    double number;
+    struct {
+      const char *text;
+      size_t size;
+    } string;
+    struct {
+      void *address;
+      const char *type;
+    } pointer;
+    const char *other; // the name of its type, for messages
+  } as;
+} GraftValue;
+
+// A dynamic call. All but `result_count` is set by the caller; results beyond
+// `result_capacity` are dropped. Strings in results are valid until the next
+// call on the same engine.
+typedef struct GraftCall {
+  const GraftValue *args;
+  int arg_count;
+  GraftValue *results;
+  int result_capacity;
+  int result_count;
+} GraftCall;
+
+typedef enum GraftPin {
+  GRAFT_PIN_AUTO,
+  GRAFT_PIN_NATIVE,
+  GRAFT_PIN_SCRIPT,
+  GRAFT_PIN_VERSION,
+} GraftPin;
+
+// What is known of a slot. Strings are borrowed until the slot changes.
+typedef struct GraftInfo {
+  const char *name;
+  const char *kind;      // "native", "script" or "none"
+  const char *layer;     // "built-in", "native", "script", "mod", "none"
+  int mod;               // load order from 0, when the layer is "mod"
+  uint32_t version;      // of the active backing, 0 for none
+  const char *file;      // NULL where it is not known
+  int line;              // 0 where it is not known
+  const char *signature; // C type, or NULL
+  uint64_t calls;        // all but those through typed pointers
+  GraftPin pin;
+  const char *removed; // what removed the last backing, or NULL
+} GraftInfo;
+
+// The registry name, borrowed for the engine's life. Any thread.
+GRAFT_API const char *graft_fn_name(const GraftFn *fn);
+
+// Calls the active backing. Arguments are checked against a native's
+// signature: exact or not at all (an integer parameter takes 3 and 3.0, not
+// 3.5 or what is out of its range; a double takes both; `const char *` takes
+// strings without a zero inside; pointers take nil for NULL). A script takes
+// any. A result that is a uint64_t beyond INT64_MAX comes as a number, NULL
+// as nil.
+// Fails with GRAFT_EARG (count, type or range; the message names the function,
+// the argument, what was expected and what it got), GRAFT_ERUN (the script
+// raised), GRAFT_EREMOVED and GRAFT_ENOTFOUND (no backing),
+// GRAFT_ESIGNATURE (a native whose C type cannot be called with values),
+// GRAFT_ETHREAD (a script, from another thread than the engine's).
+// Natives may be called on any thread, scripts on the engine's. `error` may
+// be NULL.
+GRAFT_API GraftStatus graft_fn_call(GraftFn *fn, GraftCall *call,
+                                    GraftError *error);
+
+// A typed handle: the address of a pointer that always holds code of this C
+// type which reaches the active backing. Load it anew for each call:
+//
+//   GraftNative const *gravity = graft_fn_typed(fn, "double(double)", &error);
+//   double g = ((double (*)(double))*gravity)(height);
+//
+// When the active backing is a script, its error, or a call from another
+// thread, yields zero and is reported by the engine; so is a call when no
+// backing is left. A string that a script returned is valid until it returns
+// the next. The handle is valid for the engine's life; the call may be made
+// on any thread. Host thread. NULL and GRAFT_ESIGNATURE when the text is
+// wrong or the function's C type is another (both are named), GRAFT_ENOMEM,
+// GRAFT_ETHREAD. The C type of a function that has no native is set by the
+// first who asks.
+GRAFT_API GraftNative const *graft_fn_typed(GraftFn *fn, const char *signature,
+                                            GraftError *error);
+
+// The same as one plain C function pointer, for code that stores callbacks;
+// a call costs one jump more. Same failures.
+GRAFT_API GraftNative graft_fn_pointer(GraftFn *fn, const char *signature,
+                                       GraftError *error);
+
+// Host thread; cannot fail.
+GRAFT_API void graft_fn_info(const GraftFn *fn, GraftInfo *info);
+
 #ifdef __cplusplus
 }
 #endif
