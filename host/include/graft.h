@@ -200,6 +200,109 @@ GRAFT_API GraftNative graft_fn_pointer(GraftFn *fn, const char *signature,
 // Host thread; cannot fail.
 GRAFT_API void graft_fn_info(const GraftFn *fn, GraftInfo *info);
 
+// ---------------------------------------------------------------------------
+// Units: Lua source as sets of functions that can be filtered and merged
+// ---------------------------------------------------------------------------
+//
+// Patch one function of a file, whatever else is in it:
+//
+//   static bool is_think(void *context, const GraftUnitFunction *function) {
+//     return strcmp(function->name, "ai.goblin.think") == 0;
+//   }
+//
+//   GraftUnit *unit = NULL;
+//   GraftUnitDesc desc = {.source = text, .module = "ai.goblin"};
+//   if (graft_unit_compile(&desc, &unit, &error) < 0) return report(&error);
+//   graft_unit_retain_functions(unit, &(GraftUnitFilter){is_think, NULL});
+//   graft_unit_clear_statements(unit);
+//   graft_engine_merge(engine, unit, NULL, &error);
+//   graft_unit_free(unit);
+//
+// A unit belongs to no engine and no thread. Functions below may be called on
+// any thread, but not for one unit on two threads at once.
+
+// One parsed source file, or what merging made of several.
+typedef struct GraftUnit GraftUnit;
+
+// What to compile. Zero is the default for all but `source`.
+typedef struct GraftUnitDesc {
+  const char *source; // copied; need not be text
+  size_t size;        // 0: `source` is terminated
+  const char *module; // what `require` calls it, such as "ai.goblin"
+  const char *file;   // for messages; default: the module
+  const GraftAllocator *allocator; // copied; default: the C library's
+} GraftUnitDesc;
+
+// A function of a unit. Everything is borrowed until the unit is freed.
+typedef struct GraftUnitFunction {
+  const char *name; // in the registry: "ai.goblin.think", "ai.goblin:helper"
+  const char *path; // in the source: "M.think", "helper"
+  const char *file;
+  int line;
+  int last_line;
+  int column;
+  size_t parameter_count; // with "self" of a method
+  const char *const *parameters;
+  bool vararg;
+  bool method;             // defined with `:`
+  bool shown;              // the module shows it, so that it has a slot
+  const char *source;      // "function … end", not terminated
+  size_t source_size;      //
+  const char *file_source; // the whole text that it stands in
+  size_t file_source_size; //
+  uint64_t fingerprint;    // equal when nothing but white space and comments
+                           // differs, nested functions included
+} GraftUnitFunction;
+
+// True for functions to keep or take.
+typedef struct GraftUnitFilter {
+  bool (*keep)(void *context, const GraftUnitFunction *function);
+  void *context;
+} GraftUnitFilter;
+
+// Parses `desc->source` and runs nothing of it. On success `*unit` is the
+// caller's to free. GRAFT_ESYNTAX with line and column, GRAFT_EARG without
+// source or with 2 GB of it, GRAFT_ENOMEM. `error` may be NULL.
+GRAFT_API GraftStatus graft_unit_compile(const GraftUnitDesc *desc,
+                                         GraftUnit **unit, GraftError *error);
+
+// NULL-safe. Units merged from it stay valid.
+GRAFT_API void graft_unit_free(GraftUnit *self);
+
+// The functions directly in the file, in source order; those nested in them
+// are part of them. A merged unit has the left side's first.
+GRAFT_API size_t graft_unit_function_count(const GraftUnit *self);
+
+// Fills `function`; false when `index` is out of range.
+GRAFT_API bool graft_unit_function(const GraftUnit *self, size_t index,
+                                   GraftUnitFunction *function);
+
+GRAFT_API size_t graft_unit_statement_count(const GraftUnit *self);
+
+// The source text the unit was compiled from, borrowed. A merged unit has
+// none of its own: "" and size 0; each of its functions still has.
+GRAFT_API const char *graft_unit_source(const GraftUnit *self, size_t *size);
+
+// These change what the unit holds, and cannot fail.
+GRAFT_API void graft_unit_clear_statements(GraftUnit *self);
+GRAFT_API void graft_unit_clear_functions(GraftUnit *self);
+GRAFT_API void graft_unit_retain_functions(GraftUnit *self,
+                                           const GraftUnitFilter *filter);
+
+// A new unit with `left`'s functions, where those of `right` with the same
+// name replace them, `right`'s other functions behind, and both's statements.
+// Neither side changes. With a filter (else NULL) only functions of `right`
+// that it keeps are taken. NULL when out of memory; else the caller's to free.
+GRAFT_API GraftUnit *graft_unit_merge(const GraftUnit *left,
+                                      const GraftUnit *right,
+                                      const GraftUnitFilter *filter);
+
+// The same in place. `right` may be `self`. GRAFT_ENOMEM, and then `self` is
+// as it was.
+GRAFT_API GraftStatus graft_unit_combine(GraftUnit *self,
+                                         const GraftUnit *right,
+                                         const GraftUnitFilter *filter);
+
 #ifdef __cplusplus
 }
 #endif
