@@ -1,3 +1,4 @@
+-- The Lua of every VM at once: specs run under LuaJIT, scripts under both.
 std = "max"
 max_line_length = 100
 files["spec"] = { std = "max+busted" }

@@ -1,0 +1,3 @@
+-- SPDX-License-Identifier: MIT
+
+require("spec.support.vms").run "luajit"
