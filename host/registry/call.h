@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Call: calling a native by its signature, and the conversions between
-// GraftValue and C. Two levels:
+// Call: calling a native by its signature, words in, word out: a few
+// nanoseconds, no checks. graft_fn_call (fn.c) puts values and their checks
+// (convert.h) on top; the VM layer fills words straight from the Lua stack.
 //
-//   call_native       words in, word out; a few nanoseconds, no checks
-//   graft_fn_call     values in, values out, checked (declared in graft.h)
-//
-// The VM layer fills words straight from the Lua stack, and uses
-// convert_argument only for what its fast path does not know, and so for every
-// message. On x86-64 (System V) and aarch64 (AAPCS64) integers and floats
+// On x86-64 (System V) and aarch64 (AAPCS64) integers and floats
 // travel in two separate rows of registers whatever their order, so a call
 // whose arguments all fit in registers needs no code of its own:
 // call_registers.c. libffi makes the others.
@@ -17,6 +13,13 @@
 #define GRAFT_REGISTRY_CALL_H
 
 #include "registry/signature.h"
+
+// Whether call_registers.c knows this processor's calls.
+#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
+#define CALL_REGISTERS 1
+#else
+#define CALL_REGISTERS 0
+#endif
 
 // One argument or result.
 //
@@ -47,30 +50,9 @@ static inline CallWord call_float(float value) {
 void call_native(const Signature *signature, GraftNative code,
                  const CallWord *args, CallWord *result);
 
-// Converts argument `index` (from 0) of the function called `name`. Exact or
-// not at all: an integer type takes integers in its range and numbers that
-// are such integers; `float` and `double` take both (float rounds); bool takes
-// booleans; `const char *` takes strings without a zero inside; pointers take
-// pointers of the same or of no type name, and nil for NULL.
-// GRAFT_EARG: "bad argument #2 to 'physics.step' (int expected, got string)".
-GraftStatus convert_argument(const Signature *signature, const char *name,
-                             int index, const GraftValue *value, CallWord *word,
-                             GraftError *error);
-
-// "physics.step: expected 2 arguments, got 1".
-GraftStatus convert_count_error(const Signature *signature, const char *name,
-                                int count, GraftError *error);
-
-// The value of a result or (for calls from C into a script) of an argument
-// word in the form of a result. A uint64_t beyond INT64_MAX is a number; NULL
-// is nil; strings and pointer names are borrowed.
-GraftValue convert_word(TypeCode type, const char *type_name, CallWord word);
-
-// What a script returned, as the C result. As convert_argument, with "bad
-// result of 'physics.step' (double expected, got nil)"; for void anything
-// will do. The word has the form of an argument.
-GraftStatus convert_result(const Signature *signature, const char *name,
-                           const GraftValue *value, CallWord *word,
-                           GraftError *error);
+// The same through registers alone, for shapes other than CALL_LIBFFI.
+// Integers in the result are not extended. For call.c.
+void call_registers(const Signature *signature, GraftNative code,
+                    const CallWord *args, CallWord *result);
 
 #endif
