@@ -113,6 +113,17 @@ function Process:signal(number)
   posix.kill(self.pid, number)
 end
 
+-- Runs body while the program stands still, so that it meets everything that
+-- body does at once.
+function Process:paused(body)
+  self:signal(posix.SIGSTOP)
+  local _, how = posix.wait(self.pid, posix.WUNTRACED)
+  assert(how == "stopped", how)
+  local ok, message = pcall(body)
+  self:signal(posix.SIGCONT)
+  assert(ok, message)
+end
+
 function Process:fail(what)
   error(("%s\n  %s\n--- standard output\n%s--- standard error\n%s---")
     :format(self.name, what, self.text.out, self.text.err), 0)
