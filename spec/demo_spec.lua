@@ -68,20 +68,20 @@ describe("demo:", function()
     local window = terminal.open(120, 30, command)
     window:wait("a picture", has_picture)
 
-    edit(folder, "scripts/bat.lua", "function bat.update(",
-      "function bat.spec_extra() end\n\nfunction bat.update(")
+    edit(folder, "scripts/bat.lua", "function Bat:update(",
+      "function Bat.spec_extra() end\n\nfunction Bat:update(")
     window:wait("the patch", function(screen)
       return screen:find("bat.spec_extra", 1, true)
     end)
 
-    edit(folder, "scripts/bat.lua", "function bat.spec_extra() end",
-      "function bat.spec_extra( end")
+    edit(folder, "scripts/bat.lua", "function Bat.spec_extra() end",
+      "function Bat.spec_extra( end")
     window:wait("the syntax error", function(screen)
       return screen:find "bat%.lua:%d+:%d+:" and has_picture(screen)
     end)
 
-    edit(folder, "scripts/bat.lua", "function bat.spec_extra( end",
-      "function bat.spec_extra() return 1 end")
+    edit(folder, "scripts/bat.lua", "function Bat.spec_extra( end",
+      "function Bat.spec_extra() return 1 end")
     window:wait("the fix", function(screen)
       return screen:find "bat%.spec_extra v2" and not screen:find "bat%.lua:%d+"
     end)
@@ -102,8 +102,8 @@ describe("demo:", function()
       assert.is_nil(program.text.out:find("\27", 1, true))
 
       -- The swarm goes on as it is, with one firefly function changed.
-      edit(folder, "scripts/bat.lua", "function bat.update(",
-        "function bat.spec_extra() end\n\nfunction bat.update(")
+      edit(folder, "scripts/bat.lua", "function Bat:update(",
+        "function Bat.spec_extra() end\n\nfunction Bat:update(")
       program:err "^Add bat%.spec_extra%f[%s%z]"
       program:out "^fireflies 500 "
       assert.equal(0, program:interrupt())
