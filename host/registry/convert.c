@@ -155,7 +155,9 @@ GraftStatus convert_argument(const Signature *signature, const char *name,
 GraftStatus convert_result(const Signature *signature, const char *name,
                            const GraftValue *value, CallWord *word,
                            GraftError *error) {
-  Fit reason = fit(signature->result, signature->result_name, value, word);
+  TypeCode type = signature->result;
+  if (type == TYPE_FLOAT) type = TYPE_DOUBLE; // as results have it
+  Fit reason = fit(type, signature->result_name, value, word);
   if (reason == FIT_YES) return GRAFT_OK;
   char got[256];
   describe_got(reason, value, got, sizeof got);

@@ -30,7 +30,7 @@ GraftValue convert_word(TypeCode type, const char *type_name, CallWord word);
 
 // What a script returned, as the C result. As convert_argument, with "bad
 // result of 'physics.step' (double expected, got nil)"; for void anything
-// will do. The word has the form of an argument.
+// will do. The word has the form of a result.
 GraftStatus convert_result(const Signature *signature, const char *name,
                            const GraftValue *value, CallWord *word,
                            GraftError *error);

@@ -10,7 +10,10 @@
 #ifndef GRAFT_REGISTRY_REGISTRY_H
 #define GRAFT_REGISTRY_REGISTRY_H
 
-#include "base/memory.h"
+#include <pthread.h>
+
+#include "base/array.h"
+#include "base/map.h"
 #include "registry/signature.h"
 
 typedef struct Registry Registry;
@@ -30,7 +33,7 @@ typedef struct ScriptHost {
 } ScriptHost;
 
 typedef struct RegistryDesc {
-  const GraftAllocator *allocator; // NULL: memory_default
+  const GraftAllocator *allocator; // NULL: memory_default; outlives it
   ScriptHost script;               // `call` NULL: calls of scripts fail
   void *context;                   // of the two below
   // The active backing has changed, and with it every cell. NULL stands for
@@ -41,6 +44,21 @@ typedef struct RegistryDesc {
   // has no way to tell it. May be called on any thread. May be NULL.
   void (*on_error)(void *context, GraftFn *fn, const GraftError *error);
 } RegistryDesc;
+
+// Open to slot.c, fn.c and native/entry.c.
+struct Registry {
+  RegistryDesc desc;
+  pthread_t host;
+  // Held while a slot's state changes, and while another thread reads it.
+  pthread_mutex_t lock;
+  Map by_name;
+  ARRAY(GraftFn *) slots;
+  Map by_text;
+  ARRAY(Signature *) signatures;
+  // Typed entry points, made by native/entry.c when first asked for.
+  void *entries;
+  void (*entries_free)(Registry *self);
+};
 
 // NULL when out of memory.
 Registry *registry_new(const RegistryDesc *desc);

@@ -18,39 +18,10 @@
 
 #include <stdatomic.h>
 
-#include "base/buffer.h"
+#include "registry/backing.h"
 #include "registry/registry.h"
 
 enum { SLOT_HISTORY = 16 };
-
-// The highest layer present is active. Mods are LAYER_MOD + load order.
-typedef enum Layer {
-  LAYER_BUILTIN,
-  LAYER_NATIVE,
-  LAYER_SCRIPT,
-  LAYER_MOD,
-} Layer;
-
-typedef enum BackingKind {
-  BACKING_NATIVE,
-  BACKING_LUA_C, // a native that only the VM can call: int (lua_State *)
-  BACKING_SCRIPT,
-} BackingKind;
-
-struct Backing {
-  BackingKind kind;
-  int layer; // Layer
-  uint32_t version;
-  uint32_t count;             // references; host thread only
-  GraftNative code;           // natives
-  const Signature *signature; // natives; NULL when `why_not` is set
-  const char *why_not;        // why a native cannot be called by values
-  uint64_t script;            // scripts
-  const char *file;           // or NULL
-  int line;                   // from 1, 0 where there is none
-  const char *source;         // text of the function, or NULL
-  size_t source_size;
-};
 
 typedef struct SlotState {
   Backing **layers; // ascending by layer
@@ -83,22 +54,12 @@ struct GraftFn {
   char *result_text;          // last string a script returned to C
 };
 
-// A backing to be. Strings are copied, the signature too.
-typedef struct BackingDesc {
-  int layer;        // Layer
-  BackingKind kind; // BACKING_LUA_C follows from the signature
-  GraftNative code;
-  const Signature *signature;
-  const char *why_not; // natives without a signature
-  uint64_t script;
-  const char *file;
-  int line;
-  const char *source; // may be NULL
-  size_t source_size;
-  // The code did not change, only where it stands: no new version, and the
-  // history's entry is replaced. The layer must be there.
-  bool keep_version;
-} BackingDesc;
+// Puts what typed pointers shall jump to into the cell; for native/entry.c.
+void slot_update_cell(GraftFn *self);
+
+// For the registry alone. NULL when out of memory.
+GraftFn *slot_new(Registry *registry, const char *name);
+void slot_free(GraftFn *self);
 
 // Adds the layer's backing or replaces it, and switches if it is the highest
 // or the pinned one. On success the slot owns desc->script; on failure
@@ -143,6 +104,22 @@ static inline void slot_count_call(GraftFn *self) {
   atomic_store_explicit(&self->calls, calls + 1, memory_order_relaxed);
 }
 
+// The highest native, active or not, or NULL.
+const Backing *slot_highest_native(const GraftFn *self);
+
+// The C type of the slot: that of its typed handles, else of its highest
+// native, else NULL.
+const Signature *slot_signature(const GraftFn *self);
+
+// Calls the active backing, which is not BACKING_NATIVE, by the script host.
+GraftStatus slot_call_script(GraftFn *self, GraftCall *call, GraftError *error);
+
+// The active native, for threads other than the host's; fails as
+// graft_fn_call does there.
+GraftStatus slot_native_elsewhere(GraftFn *self, GraftNative *code,
+                                  const Signature **signature,
+                                  GraftError *error);
+
 // Undo. A snapshot is the whole state of a slot: layers, history, version
 // counter, pin, removal; typed handles and call counts are none of it. It
 // keeps its backings alive. Either restore it, which frees it and cannot
@@ -153,14 +130,5 @@ typedef struct SlotSnapshot SlotSnapshot;
 SlotSnapshot *slot_snapshot(GraftFn *self);
 void slot_restore(SlotSnapshot *snapshot);
 void slot_snapshot_free(SlotSnapshot *snapshot);
-
-// "native", "script" or "none", the word of reports.
-const char *backing_kind_text(const Backing *self);
-// "built-in", "native", "script", "mod 1", ...; `buffer` holds the latter.
-const char *layer_text(int layer, char buffer[24]);
-
-// Keeps a backing beyond the slot's changes; host thread only.
-const Backing *backing_retain(const Backing *self);
-void backing_release(Registry *registry, const Backing *self);
 
 #endif
