@@ -84,6 +84,42 @@ describe("tools:", function()
     assert.equal("", program.text.out .. program.text.err)
   end)
 
+  it("run works from any folder, through a symlink, without the network",
+    function()
+      local env = system {
+        ["apt-get"] = "#!/bin/sh\necho 'apt-get was called'\n",
+      }
+      local folder = engine.project {}
+      folder:link(engine.root .. "/tools/run", "graft run")
+      local program = process.run {
+        folder:at "graft run", "--frames", "2", "--tick", "100",
+        env = env, cwd = folder.path, deadline = 600,
+      }
+      assert.equal(0, program.status, program.text.err)
+      assert.is_truthy(program.text.out:find "^fireflies 500 ")
+      assert.is_nil(program.text.out:find "apt%-get was called")
+      -- A second run neither configures nor says anything about building.
+      program = process.run {
+        folder:at "graft run", "--version", env = env, cwd = "/",
+      }
+      assert.equal(0, program.status)
+      assert.is_truthy(program.text.out:find "%d+%.%d+%.%d+")
+      assert.equal("", program.text.err)
+    end)
+
+  it("run shows what the compiler said", function()
+    local folder = engine.project {}
+    assert.equal(0, process.run {
+      "cp", "-r", engine.root .. "/tools", folder.path,
+    }.status)
+    folder:write("CMakePresets.json", "{ this is no JSON")
+    local program = process.run { folder:at "tools/run" }
+    assert.equal(1, program.status)
+    assert.is_truthy(program.text.err:find("CMakePresets.json", 1, true)
+      or program.text.err:find("presets", 1, true), program.text.err)
+    assert.is_truthy(program.text.err:find "The build failed")
+  end)
+
   it("test rejects an unknown option, and explains itself", function()
     local program = process.run { engine.root .. "/tools/test", "--nonsense" }
     assert.equal(2, program.status)

@@ -84,8 +84,9 @@ function Terminal:wait(what, check)
   while true do
     local screen = self:screen()
     if check(screen) then return screen end
-    if process.now() > give_up then
-      error(("the terminal never showed %s\n%s"):format(what, screen), 0)
+    if process.now() > give_up or screen:find "\nended %d+\n" then
+      error(("the terminal never showed %s\n%s")
+        :format(what, (screen:gsub("%s+$", "\n"))), 0)
     end
     posix.nanosleep(0, 30000000)
   end

@@ -19,14 +19,17 @@ local function behaviours()
   return found
 end
 
--- Declares every behaviour for one VM, "lua54" or "luajit".
+-- Declares every behaviour for one VM, "lua54" or "luajit". The words of busted
+-- (describe, it, ...) are those of the calling file's environment, into which
+-- the behaviours are loaded, too.
 function vms.run(vm)
   local only = os.getenv "GRAFT_ONLY" or ""
+  local words = getfenv(2)
   for _, path in ipairs(behaviours()) do
     if path:find(only, 1, true) then
       local name = path:match "([^/]*)%.lua$"
-      describe(vm .. " " .. name .. ":", function()
-        assert(loadfile(path))()(vm)
+      words.describe(vm .. " " .. name .. ":", function()
+        setfenv(assert(loadfile(path)), words)()(vm)
       end)
     end
   end
