@@ -4,7 +4,6 @@
 -- the program runs, and comes back when that function is deleted.
 
 local engine = require "spec.support.engine"
-local process = require "spec.support.process"
 
 local physics_c = [[
 double physics_gravity(double mass) { return mass * 10; }
@@ -42,14 +41,9 @@ local function start(vm, sources, arguments)
   sources["natives/physics.c"] = physics_c
   sources["scripts/main.lua"] = sources["scripts/main.lua"] or main
   local folder = engine.project(sources)
-  local built = process.run {
-    "gcc", "-g", "-O1", "-shared", "-fPIC", "-o", folder:at "natives.so",
-    folder:at "natives/physics.c",
-  }
-  assert.equal(0, built.status, built.text.err)
   local all = {
-    "--watch", folder:at "scripts", "--natives", folder:at "natives.so",
-    "--tick", "200",
+    "--watch", folder:at "scripts", "--tick", "200",
+    "--natives", engine.build_natives(folder, "physics"),
   }
   for _, argument in ipairs(arguments or {}) do all[#all + 1] = argument end
   local program = engine.start(vm, all)

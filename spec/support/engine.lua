@@ -50,6 +50,18 @@ function engine.watch(vm, sources, arguments)
   return folder, program
 end
 
+-- Compiles a project's natives/NAME.c into a shared object, as a game without a
+-- compiler ships it; returns its path.
+function engine.build_natives(folder, name)
+  local object = folder:at(name .. ".so")
+  local built = process.run {
+    "gcc", "-g", "-O1", "-shared", "-fPIC", "-o", object,
+    folder:at("natives/" .. name .. ".c"),
+  }
+  if built.status ~= 0 then built:fail "cannot build natives" end
+  return object
+end
+
 -- The next JSON report of that event from a program started with --log json.
 function engine.event(program, event)
   local line = program:err(('^{.*"event":%%s*"%s"'):format(event))
