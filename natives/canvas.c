@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { COLUMNS_MOST = 400, ROWS_MOST = 150, BRAILLE = 0x2800 };
@@ -75,7 +76,7 @@ int canvas_rows(void) {
 
 // Empties the cells. The light fades to `afterglow` of what it was.
 void canvas_clear(double afterglow) {
-  memset(cells, 0, sizeof cells);
+  memset(cells, 0, sizeof *cells * (size_t)(rows * columns));
   layer = 0;
   for (int i = 0; i < 2 * rows * columns; i++) {
     light[i].red *= (float)afterglow;
@@ -214,7 +215,7 @@ static Look look_of(int row, int column) {
   Colour middle = add((Colour){0}, add(above, below, 1), 0.5f);
   if (cell->glyph) return (Look){cell->glyph, pack(cell->ink), pack(middle)};
   if (cell->dots) {
-    Colour ink = add(cell->ink, add(lit_above, lit_below, 1), 0.25f);
+    Colour ink = add(cell->ink, middle, 1);
     return (Look){BRAILLE + cell->dots, pack(ink), pack(middle)};
   }
   if (pack(above) == pack(below)) return (Look){' ', 0, pack(below)};
@@ -227,10 +228,11 @@ void canvas_compose(void) {
       wanted[row * columns + column] = look_of(row, column);
 }
 
+// Eyes see a difference the less, the brighter the colours are.
 static bool alike(int one, int other) {
   for (int shift = 0; shift <= 16; shift += 8) {
-    int difference = (one >> shift & 255) - (other >> shift & 255);
-    if (difference > NOTICEABLE || difference < -NOTICEABLE) return false;
+    int a = one >> shift & 255, b = other >> shift & 255;
+    if (abs(a - b) > NOTICEABLE + a / 12) return false;
   }
   return one >= 0 && other >= 0;
 }

@@ -271,8 +271,8 @@ static void stay_inside(Firefly *self) {
   double margin = 0.12 * fmin(meadow_width, meadow_height);
   double left = margin - self->x;
   double right = self->x - (meadow_width - margin);
-  double top = 1.5 * margin - self->y;
-  double bottom = self->y - (meadow_height - 0.5 * margin);
+  double top = 2.5 * margin - self->y;
+  double bottom = self->y - (meadow_height - 1.3 * margin);
   pull(self, 3 * (fmax(left, 0) - fmax(right, 0)),
        3 * (fmax(top, 0) - fmax(bottom, 0)));
 }

@@ -6,6 +6,7 @@
 local bus = require "bus"
 local flock = require "flock"
 local grass = require "grass"
+local screen = require "screen"
 local weather = require "weather"
 
 -- The swarm flashed. `unison` is 1 when all of them did so as one.
@@ -29,4 +30,9 @@ end)
 
 bus.on("climb", function(bat)
   bat.mood = bat.roam
+end)
+
+-- Graft patched the game, or refused to, and may have said so on the terminal.
+bus.on("report", function()
+  screen.refresh()
 end)

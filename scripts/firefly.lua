@@ -16,7 +16,7 @@ Firefly.__index = Firefly
 local function flash(phase)
   local since = (phase + 0.06) % 1
   if since < 0.06 then return since / 0.06 end
-  return math.exp(-5.5 * (since - 0.06))
+  return math.exp(-4.5 * (since - 0.06))
 end
 
 -- A lantern trembles a little, each in its own way: one closure for each.

@@ -14,10 +14,10 @@ local blades = {}
 local shine = 0
 
 function grass.open()
-  for i = 1, 420 do
+  for i = 1, 240 do
     blades[i] = {
-      x = (i - dice.roll()) / 420,
-      length = dice.between(0.3, 1) ^ 1.5,
+      place = dice.roll(), -- in the room that it has
+      length = 0.25 + 0.75 * dice.roll() ^ 2.5,
       tone = dice.roll(),
     }
   end
@@ -36,18 +36,25 @@ end
 -- through the grass in waves from the left.
 local function lean(x)
   local wave = math.sin(9 * x - 2.4 * weather.time) + 0.5 * math.sin(23 * x - 3.9 * weather.time)
-  return 0.12 * wave + 0.02 * weather.wind * (1 + 0.6 * wave)
+  local bend = 0.15 * wave + 0.02 * weather.wind * (1 + 0.6 * wave)
+  return math.max(-0.9, math.min(0.9, bend))
 end
 
--- `width` and `height` are the picture's, in dots.
+-- `width` and `height` are the picture's, in dots. The upper half of a blade
+-- bends more than the lower. A wide picture has room for more blades.
 function grass.draw(width, height)
-  local longest = 0.19 * height
-  for _, blade in ipairs(blades) do
+  local longest = 0.25 * height
+  local count = math.min(#blades, math.floor(0.5 * width))
+  for i = 1, count do
+    local blade = blades[i]
+    local x = (i - blade.place) / count
     local length = longest * blade.length
-    local foot = blade.x * width
-    local tip = foot + length * math.max(-0.9, math.min(0.9, lean(blade.x)))
-    canvas.pen(palette.grass(blade.tone, shine * blade.length * 0.4 + 0.5 * weather.lightning))
-    canvas.line(foot, height - 1, tip, height - length)
+    local bend = length * lean(x)
+    local foot, bottom = x * width, height - 1
+    local glint = 0.35 * shine * blade.length + 0.4 * weather.lightning
+    canvas.pen(palette.grass(blade.tone, glint))
+    canvas.line(foot, bottom, foot + 0.25 * bend, bottom - 0.5 * length)
+    canvas.line(foot + 0.25 * bend, bottom - 0.5 * length, foot + bend, bottom - length)
   end
 end
 

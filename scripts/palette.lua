@@ -27,7 +27,8 @@ end
 -- The ground: `depth` 0 at the horizon, 1 at the lower edge.
 function palette.ground(depth, dusk, lightning)
   local light = 1 + 1.2 * dusk + 4 * lightning
-  return 0.012 * light, mix(0.040, 0.022, depth) * light, mix(0.038, 0.016, depth) * light
+  local green, blue = mix(0.052, 0.020, depth), mix(0.075, 0.012, depth)
+  return mix(0.016, 0.008, depth) * light, green * light, blue * light
 end
 
 -- A blade of grass: `tone` 0 to 1, one blade from the next; `shine` 0 to 1.

@@ -13,6 +13,10 @@ local ESC = "\27["
 local OPEN = ESC .. "?1049h" .. ESC .. "?25l" .. ESC .. "?7l" .. ESC .. "2J"
 local CLOSE = ESC .. "0m" .. ESC .. "?7h" .. ESC .. "?25h" .. ESC .. "?1049l"
 
+-- A frame is sent whole once in so many.
+local REPAINT = 150
+local frames_to_repaint = REPAINT
+
 -- Between these two a terminal that knows them holds its picture still.
 local BEGIN, END = ESC .. "?2026h", ESC .. "H" .. ESC .. "?2026l"
 
@@ -35,7 +39,8 @@ local function split(rgb)
   return red, green, rgb % 256
 end
 
--- The nearest of the 6 by 6 by 6 colours, or of the 24 greys if that is nearer.
+-- The nearest of the 6 by 6 by 6 colours, or of the 24 greys if that is nearer:
+-- much nearer for a strong colour, or else the night would be all grey.
 local function nearest(rgb)
   local best, best_distance = 16, math.huge
   local red, green, blue = split(rgb)
@@ -52,53 +57,79 @@ local function nearest(rgb)
   local r, g, b = step(red), step(green), step(blue)
   try(16 + 36 * r + 6 * g + b, level(r), level(g), level(b))
   local grey = math.floor(math.max(0, math.min(23, (red + green + blue) / 30 - 0.3)))
+  local strength = math.max(red, green, blue) - math.min(red, green, blue)
+  best_distance = best_distance - strength ^ 2
   try(232 + grey, 8 + 10 * grey, 8 + 10 * grey, 8 + 10 * grey)
   return best
 end
 
--- Makes a function from a colour to the code that sets it; `layer` is 38 for
--- the character, 48 for what is behind it. It remembers what it made.
-local function make_coder(layer)
-  local codes, count = {}, 0
-  return function(rgb)
-    local code = codes[rgb]
-    if code then return code end
-    if count >= 4096 then codes, count = {}, 0 end
-    if screen.colours > 256 then
-      code = string.format("%s%d;2;%d;%d;%dm", ESC, layer, split(rgb))
-    elseif screen.colours > 0 then
-      code = string.format("%s%d;5;%dm", ESC, layer, nearest(rgb))
-    else
-      code = ""
-    end
-    codes[rgb], count = code, count + 1
-    return code
-  end
+local digits = {}
+for value = 0, 255 do
+  digits[value] = string.format("%d", value)
 end
 
-local ink_code, paper_code = make_coder(38), make_coder(48)
+local indices = {} -- for a colour, rounded, what nearest() found
 
-function screen.show()
+local function index_of(rgb)
+  local red, green, blue = split(rgb)
+  local rounded = rgb - red % 8 * 65536 - green % 8 * 256 - blue % 8
+  indices[rounded] = indices[rounded] or nearest(rounded)
+  return indices[rounded]
+end
+
+-- The code that sets a colour. `layer` is "38;" for the character, "48;" for
+-- what is behind it.
+local function code(layer, rgb)
+  if screen.colours == 0 then return "" end
+  if screen.colours == 256 then
+    return ESC .. layer .. "5;" .. digits[index_of(rgb)] .. "m"
+  end
+  local red, green, blue = split(rgb)
+  return ESC .. layer .. "2;" .. digits[red] .. ";" .. digits[green] .. ";" .. digits[blue] .. "m"
+end
+
+local pieces, count = {}, 0 -- of the frame that is being made
+
+local function put(piece)
+  count = count + 1
+  pieces[count] = piece
+end
+
+local function put_cells()
   local columns = canvas.columns()
-  local out, n = { BEGIN }, 1
-  local last, last_ink, last_paper = -2, nil, nil
+  local last, last_ink, last_paper = -2, "", ""
   local cell = canvas.next(-1)
   while cell >= 0 do
-    if cell ~= last + 1 or cell % columns == 0 then
-      local row = math.floor(cell / columns)
-      n = n + 1
-      out[n] = string.format("%s%d;%dH", ESC, row + 1, cell - row * columns + 1)
+    local column = cell % columns
+    if cell ~= last + 1 or column == 0 then
+      put(string.format("%s%d;%dH", ESC, (cell - column) / columns + 1, column + 1))
     end
-    local ink, paper = ink_code(canvas.ink(cell)), paper_code(canvas.paper(cell))
-    if ink ~= last_ink then n = n + 1 out[n] = ink end
-    if paper ~= last_paper then n = n + 1 out[n] = paper end
-    n = n + 1
-    out[n] = canvas.glyph(cell)
+    local ink, paper = code("38;", canvas.ink(cell)), code("48;", canvas.paper(cell))
+    if ink ~= last_ink then put(ink) end
+    if paper ~= last_paper then put(paper) end
+    put(canvas.glyph(cell))
     last, last_ink, last_paper = cell, ink, paper
     cell = canvas.next(cell)
   end
-  out[n + 1] = END
-  io.write(table.concat(out))
+end
+
+-- Something else may have written to the terminal, such as a report on
+-- standard error: draws all of it again soon.
+function screen.refresh()
+  frames_to_repaint = math.min(frames_to_repaint, 6)
+end
+
+function screen.show()
+  frames_to_repaint = frames_to_repaint - 1
+  if frames_to_repaint <= 0 then
+    canvas.forget()
+    frames_to_repaint = REPAINT
+  end
+  count = 0
+  put(BEGIN)
+  put_cells()
+  put(END)
+  io.write(table.concat(pieces, "", 1, count))
   io.flush()
 end
 

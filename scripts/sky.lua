@@ -9,7 +9,7 @@ local weather = require "weather"
 
 local sky = {}
 
-sky.horizon = 0.82 -- as a part of the height, from the top
+sky.horizon = 0.86 -- as a part of the height, from the top
 
 local stars = {}
 
@@ -58,7 +58,7 @@ function sky.draw_moon(width, height)
   local r = math.max(2.5, math.min(width, height) * 0.06)
   local red, green, blue = palette.moon()
   canvas.pen(red * 0.16, green * 0.17, blue * 0.22)
-  canvas.light(x, y, r * 6)
+  canvas.light(x, y, r * 5)
   canvas.pen(red, green, blue)
   for dy = -math.floor(r), math.floor(r) do
     for dx = -math.floor(r), math.floor(r) do

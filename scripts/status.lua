@@ -3,6 +3,7 @@
 -- What the game tells about itself: the status line, and news from Graft. Runs
 -- without Graft, too; then there is no news.
 
+local bus = require "bus"
 local meadow = require "meadow"
 
 local status = {}
@@ -22,8 +23,7 @@ end
 -- last.
 function status.line(room)
   local bat = meadow.bat
-  local line = string.format(
-    "fireflies %d  in step %.2f  bat %d,%d  frame %.1f ms  patch %s",
+  local line = string.format("fireflies %d  in step %.2f  bat %d,%d  frame %.1f ms  patch %s",
     #meadow.fireflies, meadow.unison, math.floor(bat.x), math.floor(bat.y), status.frame_ms, patch)
   return string.sub(line, 1, math.max(0, room or #line))
 end
@@ -52,27 +52,29 @@ local function describe(report)
   for _, change in ipairs(report.deleted or {}) do
     changes[#changes + 1] = change.name .. " gone"
   end
-  if #changes == 0 then return "values" end
+  if #changes == 0 then return "of values" end
   if #changes == 1 then return changes[1] end
   return string.format("%s and %d more", changes[1], #changes - 1)
 end
 
-function status.on_patch(report)
+local function on_patch(report)
   if report.ok == false then return end
   patch = describe(report)
   problems = {}
+  bus.emit("report", report)
 end
 
-function status.on_reject(report)
+local function on_reject(report)
   status.complain(string.format("%s:%d:%d: %s", report.file or "?", report.line or 0,
     report.column or 0, report.message or "rejected"), 8)
+  bus.emit("report", report)
 end
 
 function status.open()
   local found, graft = pcall(require, "graft")
   if not found then return end
-  graft.on("patch", function(report) status.on_patch(report) end)
-  graft.on("reject", function(report) status.on_reject(report) end)
+  graft.on("patch", on_patch)
+  graft.on("reject", on_reject)
 end
 
 return status

@@ -10,7 +10,7 @@ return {
   fireflies = 500,
 
   -- How they fly. The first three are the rules of flocking.
-  cohesion = 1.1, -- towards the middle of the neighbours
+  cohesion = 2.2, -- towards the middle of the neighbours
   alignment = 0.9, -- the way the neighbours fly
   separation = 70, -- away from who is too near
   sight = 11, -- how far a neighbour can be
@@ -19,9 +19,9 @@ return {
 
   -- How they blink.
   tempo = 0.55, -- flashes a second
-  spread = 0.10, -- how much tempos differ from one to the next
-  coupling = 1.6, -- how much they heed their neighbours
-  contagion = 0.7, -- how much they heed the glow of the whole swarm
+  spread = 0.25, -- how much tempos differ from one to the next
+  coupling = 1.4, -- how much they heed their neighbours
+  contagion = 0.12, -- how much they heed the glow of the whole swarm
 
   -- How they fear the bat.
   fear_radius = 24,

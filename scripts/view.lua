@@ -37,33 +37,35 @@ local function draw_firefly(firefly)
     canvas.pen(red, green, blue)
     canvas.light(x, y, firefly:reach(glow) * scale_x)
   end
-  canvas.pen(firefly:colour(0.16 + glow))
+  canvas.pen(firefly:colour(0.22 + glow))
   canvas.dot(x, y)
 end
 
 -- One wing, from the shoulder to the tip in columns of dots. `side` is -1 or 1.
 local function draw_wing(x, y, size, side)
-  local beat, tilt = wings.tips(), 0.3 * wings.lean()
-  local span = size * (1 - 0.25 * math.abs(beat))
-  for step = 0, math.ceil(span) do
+  local beat, tilt = wings.tips(), 0.25 * wings.lean()
+  local span = size * (1 - 0.2 * math.abs(beat))
+  for step = 1, math.ceil(span) do
     local part = step / span
-    local arm = -beat * size * 0.75 * math.sin(part * 1.9) + tilt * side * step
-    local skin = size * 0.5 * (1 - part) * (0.7 + 0.3 * math.cos(part * 15))
+    local arm = tilt * side * step - size * beat * 0.6 * math.sin(2.2 * part)
+    local fingers = 0.72 + 0.28 * math.cos(6 * math.pi * part)
+    local skin = size * 0.55 * math.max(0, 1 - part) ^ 0.7 * fingers
     canvas.line(x + side * step, y + arm, x + side * step, y + arm + skin)
   end
 end
 
 local function draw_bat()
   local bat = meadow.bat
-  local size = math.max(4, 9 * scale_x)
   local x, y = bat.x * scale_x, bat.y * scale_y
+  local size = math.max(5, 13 * scale_x)
   canvas.cover()
   canvas.pen(palette.bat())
   draw_wing(x, y, size, -1)
   draw_wing(x, y, size, 1)
-  canvas.line(x, y - size * 0.15, x, y + size * 0.5)
-  canvas.line(x - 1, y - size * 0.32, x - 1, y)
-  canvas.line(x + 1, y - size * 0.32, x + 1, y)
+  for side = -1, 1 do -- a furry body, and an ear on either side
+    local ear = size * 0.14 * math.abs(side)
+    canvas.line(x + side, y - ear, x + side, y + size * 0.5 - ear)
+  end
 end
 
 -- The status line is the last row; problems are told at the top.
