@@ -11,7 +11,8 @@ end
 
 -- `glow` 0 dark, 1 flashing; `warmth` 0 greenish, 1 golden.
 function palette.firefly(glow, warmth)
-  return glow * mix(0.70, 1.00, warmth), glow * mix(0.95, 0.75, warmth), glow * 0.20
+  local red, green, blue = mix(0.70, 1.00, warmth), mix(0.95, 0.75, warmth), 0.20
+  return glow * red, glow * green, glow * blue
 end
 
 -- `height` 0 at the top, 1 at the horizon.
@@ -19,8 +20,8 @@ function palette.sky(height, dusk, lightning)
   local low = height * height
   local glare = 0.35 * lightning * (1 - 0.5 * height)
   local red = 0.012 + 0.020 * low + dusk * mix(0.05, 0.42, low * low)
-  local green = 0.020 + 0.045 * low + dusk * mix(0.03, 0.16, low * low)
-  local blue = 0.065 + 0.080 * low + dusk * mix(0.14, 0.16, low)
+  local green = 0.024 + 0.055 * low + dusk * mix(0.03, 0.16, low * low)
+  local blue = 0.080 + 0.100 * low + dusk * mix(0.14, 0.16, low)
   return red + glare, green + glare, blue + glare * 1.2
 end
 

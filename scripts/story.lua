@@ -29,7 +29,7 @@ local function over(seconds, change)
 end
 
 function story.nightfall()
-  over(14, function(part)
+  over(22, function(part)
     weather.dusk = 1 - part
   end)
 end

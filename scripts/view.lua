@@ -47,9 +47,9 @@ local function draw_wing(x, y, size, side)
   local span = size * (1 - 0.2 * math.abs(beat))
   for step = 1, math.ceil(span) do
     local part = step / span
-    local arm = tilt * side * step - size * beat * 0.6 * math.sin(2.2 * part)
-    local fingers = 0.72 + 0.28 * math.cos(6 * math.pi * part)
-    local skin = size * 0.55 * math.max(0, 1 - part) ^ 0.7 * fingers
+    local arm = tilt * side * step - size * (0.1 + 0.36 * beat) * math.sin(2.5 * part)
+    local fingers = 0.75 + 0.25 * math.cos(6 * math.pi * part)
+    local skin = size * 0.6 * math.max(0, 1 - part) ^ 0.6 * fingers
     canvas.line(x + side * step, y + arm, x + side * step, y + arm + skin)
   end
 end
@@ -64,7 +64,7 @@ local function draw_bat()
   draw_wing(x, y, size, 1)
   for side = -1, 1 do -- a furry body, and an ear on either side
     local ear = size * 0.14 * math.abs(side)
-    canvas.line(x + side, y - ear, x + side, y + size * 0.5 - ear)
+    canvas.line(x + side, y - ear, x + side, y + size * 0.55 - 2 * ear)
   end
 end
 
