@@ -225,6 +225,10 @@ static bool make_entry(GraftFn *fn, const Signature *signature) {
 
 static GraftStatus check_signature(const GraftFn *fn, const Signature *wanted,
                                    GraftError *error) {
+  if (wanted->lua) {
+    return error_set(error, GRAFT_ESIGNATURE,
+                     "%s: a Lua C function has no typed handles", fn->name);
+  }
   const Backing *native = slot_highest_native(fn);
   if (fn->typed == NULL && native != NULL && native->signature == NULL) {
     return error_set(

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+//
+// Signatures: what text is taken, how it is printed, what errors say.
+
+#include "registry/signature.h"
+
+#include "check.h"
+
+static void check_canonical(const char *text, const char *expected) {
+  Signature *signature;
+  GraftError error = {.message = ""};
+  char name[200];
+  snprintf(name, sizeof name, "signature %s", text);
+  if (signature_parse(&memory_default, text, &signature, &error) < 0) {
+    check_text(name, error.message, expected);
+    return;
+  }
+  check_text(name, signature->text, expected);
+  signature_free(&memory_default, signature);
+}
+
+static void check_error(const char *text, int column, const char *expected) {
+  Signature *signature;
+  GraftError error = {.message = ""};
+  char name[200], message[400];
+  snprintf(name, sizeof name, "signature error %.150s", text);
+  GraftStatus status =
+      signature_parse(&memory_default, text, &signature, &error);
+  CHECK(name, status == GRAFT_ESIGNATURE && signature == NULL);
+  snprintf(message, sizeof message, "bad signature '%.200s': %s", text,
+           expected);
+  check_text(name, error.message, message);
+  snprintf(name, sizeof name, "signature column %.150s: %d", text,
+           error.column);
+  CHECK(name, error.column == column);
+}
+
+static void canonical(void) {
+  check_canonical("double(double, int)", "double(double, int)");
+  check_canonical("void step(double dt)", "void(double)");
+  check_canonical("void f(void);", "void(void)");
+  check_canonical("void()", "void(void)");
+  check_canonical(" int\t( ) ", "int(void)");
+  check_canonical("const char *(const char *, bool)",
+                  "const char *(const char *, bool)");
+  check_canonical("char const*name(char const * const s)",
+                  "const char *(const char *)");
+  check_canonical("char *(char *, const char **)", "char *(char *, char **)");
+  check_canonical("_Bool(signed char, unsigned char)", "bool(int8_t, uint8_t)");
+  check_canonical("short(unsigned short, short int, int unsigned short)",
+                  "int16_t(uint16_t, int16_t, uint16_t)");
+  check_canonical("unsigned(unsigned int, signed, int32_t, uint32_t)",
+                  "unsigned int(unsigned int, int, int, unsigned int)");
+  check_canonical("long(long long, unsigned long, long unsigned int long)",
+                  "int64_t(int64_t, uint64_t, uint64_t)");
+  check_canonical("int8_t(uint8_t, int16_t, uint16_t, int64_t, uint64_t)",
+                  "int8_t(uint8_t, int16_t, uint16_t, int64_t, uint64_t)");
+  check_canonical("size_t(intptr_t, uintptr_t, ptrdiff_t)",
+                  "uint64_t(int64_t, uint64_t, int64_t)");
+  check_canonical("float(float x, double y)", "float(float, double)");
+  check_canonical("void *(void *, const void *)", "void *(void *, void *)");
+  check_canonical("struct Body *(Body *, const Body *b, Body **)",
+                  "Body *(Body *, Body *, Body **)");
+  check_canonical("int(double *values, const size_t *, unsigned char *)",
+                  "int(double *, uint64_t *, uint8_t *)");
+  check_canonical("enum Mood(enum Mood m)", "int(int)");
+  check_canonical("int (lua_State *)", "int(lua_State *)");
+}
+
+static void errors(void) {
+  check_error("", 1, "expected a type");
+  check_error("double", 7, "expected '('");
+  check_error("double(dubble)", 8, "unknown type 'dubble'");
+  check_error("Body(int)", 1, "unknown type 'Body'");
+  check_error("void(struct Body b)", 13,
+              "only pointers to structs can be passed, not 'Body'");
+  check_error("void(double", 12, "expected ',' or ')'");
+  check_error("void(double,)", 13, "expected a type");
+  check_error("void(int, void)", 11, "a parameter cannot be void");
+  check_error("void(int, ...)", 11, "variable arguments are not supported");
+  check_error("void(void (*f)(int))", 11,
+              "function pointers are not supported");
+  check_error("int (*f)(int)", 6, "function pointers are not supported");
+  check_error("void(double v[3])", 14,
+              "arrays are not supported, write a pointer");
+  check_error("long double(void)", 1, "unsupported type 'long double'");
+  check_error("void(float int)", 6, "unsupported type 'float int'");
+  check_error("void(unsigned signed)", 6, "unsupported type 'unsigned signed'");
+  check_error("void(long long long)", 6, "unsupported type 'long long long'");
+  check_error("int(int) x", 10, "unexpected text behind the ')'");
+  check_error("int(struct)", 11, "expected a name");
+  check_error("int(3)", 5, "expected a type");
+  Signature *signature;
+  CHECK("signature NULL", signature_parse(&memory_default, NULL, &signature,
+                                          NULL) == GRAFT_ESIGNATURE);
+}
+
+static void many_parameters(void) {
+  char text[400] = "void(int";
+  for (int i = 1; i < SIGNATURE_PARAMS; i++) strcat(text, ", int");
+  char longer[440];
+  snprintf(longer, sizeof longer, "%s, int)", text);
+  strcat(text, ")");
+  Signature *signature;
+  CHECK("signature of 32 parameters",
+        signature_parse(&memory_default, text, &signature, NULL) == GRAFT_OK);
+  CHECK("signature of 32 counts them",
+        signature->param_count == SIGNATURE_PARAMS);
+  CHECK("signature of 32 goes by libffi", signature->shape == CALL_LIBFFI);
+  signature_free(&memory_default, signature);
+  GraftError error;
+  CHECK("signature of 33 parameters",
+        signature_parse(&memory_default, longer, &signature, &error) ==
+                GRAFT_ESIGNATURE &&
+            strstr(error.message, "more than 32 parameters") != NULL);
+  char *huge = malloc(1 << 20);
+  memset(huge, 'x', (1 << 20) - 1);
+  huge[(1 << 20) - 1] = '\0';
+  CHECK("signature of a megabyte is an error",
+        signature_parse(&memory_default, huge, &signature, &error) ==
+            GRAFT_ESIGNATURE);
+  memset(huge, '*', (1 << 20) - 1);
+  memcpy(huge, "int ", 4);
+  CHECK("signature of a megabyte of stars is an error",
+        signature_parse(&memory_default, huge, &signature, &error) ==
+            GRAFT_ESIGNATURE);
+  free(huge);
+}
+
+static void equality(void) {
+  Signature *a, *b, *c;
+  signature_parse(&memory_default, "long f(struct Body *)", &a, NULL);
+  signature_parse(&memory_default, "int64_t(Body *body)", &b, NULL);
+  signature_parse(&memory_default, "int64_t(Bird *)", &c, NULL);
+  CHECK("signatures of equal types are equal", signature_equal(a, b));
+  CHECK("signatures of other pointers are not", !signature_equal(a, c));
+  CHECK("no signature equals no signature", signature_equal(NULL, NULL));
+  CHECK("no signature equals none", !signature_equal(a, NULL));
+  Signature *copy = signature_copy(&memory_default, a);
+  CHECK("a copy is equal", signature_equal(a, copy));
+  CHECK("a copy shares nothing",
+        copy->text != a->text && copy->param_names[0] != a->param_names[0] &&
+            copy->interface != a->interface);
+  signature_free(&memory_default, a);
+  signature_free(&memory_default, b);
+  signature_free(&memory_default, c);
+  signature_free(&memory_default, copy);
+}
+
+static void out_of_memory(void) {
+  bool done = false;
+  bool clean = true;
+  for (long at = 1; !done; at++) {
+    CheckMemory memory;
+    check_memory_init(&memory, at);
+    Signature *signature;
+    GraftStatus status = signature_parse(
+        &memory.allocator, "Body *(Body *, const char *)", &signature, NULL);
+    done = status == GRAFT_OK;
+    if (done) signature_free(&memory.allocator, signature);
+    clean = clean && (done || status == GRAFT_ENOMEM) && memory.alive == 0;
+  }
+  CHECK("signature out of memory leaks nothing", clean);
+}
+
+int main(void) {
+  canonical();
+  errors();
+  many_parameters();
+  equality();
+  out_of_memory();
+  return check_status();
+}
