@@ -74,25 +74,36 @@ int canvas_rows(void) {
   return rows;
 }
 
+// Whatever a script said, light stays a number, so it can fade again.
+static float fade(float value, double afterglow) {
+  return fminf(value * (float)afterglow, 50);
+}
+
 // Empties the cells. The light fades to `afterglow` of what it was.
 void canvas_clear(double afterglow) {
   memset(cells, 0, sizeof *cells * (size_t)(rows * columns));
   layer = 0;
   for (int i = 0; i < 2 * rows * columns; i++) {
-    light[i].red *= (float)afterglow;
-    light[i].green *= (float)afterglow;
-    light[i].blue *= (float)afterglow;
+    light[i].red = fade(light[i].red, afterglow);
+    light[i].green = fade(light[i].green, afterglow);
+    light[i].blue = fade(light[i].blue, afterglow);
   }
+}
+
+static Colour colour_of(double red, double green, double blue) {
+  bool sane = isfinite(red) && isfinite(green) && isfinite(blue);
+  if (!sane) return (Colour){0};
+  return (Colour){(float)red, (float)green, (float)blue};
 }
 
 // The colour of the background, for one of the 2 * rows half rows.
 void canvas_sky(int half, double red, double green, double blue) {
   if (half < 0 || half >= 2 * rows) return;
-  sky[half] = (Colour){(float)red, (float)green, (float)blue};
+  sky[half] = colour_of(red, green, blue);
 }
 
 void canvas_pen(double red, double green, double blue) {
-  pen = (Colour){(float)red, (float)green, (float)blue};
+  pen = colour_of(red, green, blue);
 }
 
 // From here on, what is drawn hides what was drawn before in the same cell.

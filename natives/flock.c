@@ -55,8 +55,15 @@ static double reach = 12;
 // Small helpers
 // ---------------------------------------------------------------------------
 
+// Also makes what is not a number `low`: scripts are edited live, and a slip
+// must not spoil the swarm for good.
 static double clamp(double value, double low, double high) {
-  return value < low ? low : value > high ? high : value;
+  if (!(value >= low)) return low;
+  return value > high ? high : value;
+}
+
+static double turn(double phase) {
+  return isfinite(phase) ? phase - floor(phase) : 0;
 }
 
 // A number from 0 to 1, the same sequence on every machine.
@@ -260,8 +267,7 @@ void flock_kick(double x, double y) {
 // turns.
 void flock_startle(double scatter) {
   for (int i = 0; i < swarm_count; i++) {
-    double phase = swarm[i].phase + scatter * roll();
-    swarm[i].phase = phase - floor(phase);
+    swarm[i].phase = turn(swarm[i].phase + scatter * roll());
     swarm[i].fear = 1;
   }
 }
@@ -286,6 +292,7 @@ static void move(Firefly *self, double dt, double cruise) {
   double limit = cruise * (1 + 2.5 * self->fear);
   double speed =
       sqrt(self->speed_x * self->speed_x + self->speed_y * self->speed_y);
+  if (!isfinite(speed)) self->speed_x = self->speed_y = speed = 0;
   if (speed > limit) {
     double slower = 1 - (1 - limit / speed) * clamp(6 * dt, 0, 1);
     self->speed_x *= slower;
@@ -300,7 +307,7 @@ void flock_step(double dt, double cruise) {
   for (int i = 0; i < swarm_count; i++) {
     stay_inside(&swarm[i]);
     move(&swarm[i], dt, cruise);
-    swarm[i].fear = fmax(0, swarm[i].fear - 0.45 * dt);
+    swarm[i].fear = clamp(swarm[i].fear - 0.45 * dt, 0, 1);
   }
 }
 
@@ -353,8 +360,7 @@ void flock_couple(double tempo, double near, double far, double dt) {
     double sine = share * seen.sine + far * all_sine;
     double cosine = share * seen.cosine + far * all_cosine;
     double lean = (sine * self->cosine - cosine * self->sine) / TAU;
-    double phase =
-        self->phase + dt * (tempo * self->pace + lean * (1 - self->fear));
-    self->phase = phase - floor(phase);
+    double speed = tempo * self->pace + lean * (1 - self->fear);
+    self->phase = turn(self->phase + dt * speed);
   }
 }

@@ -37,6 +37,12 @@ double wings_tips(void) {
   return sin(TAU * stroke);
 }
 
+// A script may send it anywhere, also where there are no numbers.
+static void come_back(void) {
+  place_x = place_y = 20;
+  speed_x = speed_y = 0;
+}
+
 // Flies towards a point, `eager` times a second correcting its course.
 void wings_seek(double x, double y, double eager, double dt) {
   double pull = eager * eager;
@@ -44,8 +50,9 @@ void wings_seek(double x, double y, double eager, double dt) {
   speed_y += (pull * (y - place_y) - 2 * 0.7 * eager * speed_y) * dt;
   place_x += speed_x * dt;
   place_y += speed_y * dt;
+  if (!isfinite(place_x) || !isfinite(place_y)) come_back();
 
   double climb = fmax(-0.6, fmin(1, -speed_y / 25));
   stroke += dt * (2.2 + 1.6 * climb);
-  stroke -= floor(stroke);
+  stroke = isfinite(stroke) ? stroke - floor(stroke) : 0;
 }
