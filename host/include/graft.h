@@ -179,7 +179,7 @@ GRAFT_API GraftStatus graft_fn_call(GraftFn *fn, GraftCall *call,
 // type which reaches the active backing. Load it anew for each call:
 //
 //   GraftNative const *gravity = graft_fn_typed(fn, "double(double)", &error);
-//   double g = ((double (*)(double))*gravity)(height);
+//   double g = ((double (*)(double))GRAFT_LOAD(gravity))(height);
 //
 // When the active backing is a script, its error, or a call from another
 // thread, yields zero and is reported by the engine; so is a call when no
@@ -191,6 +191,13 @@ GRAFT_API GraftStatus graft_fn_call(GraftFn *fn, GraftCall *call,
 // first who asks.
 GRAFT_API GraftNative const *graft_fn_typed(GraftFn *fn, const char *signature,
                                             GraftError *error);
+
+// The code in a typed handle, for one call. Any thread.
+#if defined(__GNUC__)
+#define GRAFT_LOAD(handle) __atomic_load_n((handle), __ATOMIC_ACQUIRE)
+#else
+#define GRAFT_LOAD(handle) (*(handle))
+#endif
 
 // The same as one plain C function pointer, for code that stores callbacks;
 // a call costs one jump more. Same failures.
