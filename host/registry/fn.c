@@ -93,11 +93,11 @@ GraftStatus slot_native_elsewhere(GraftFn *self, GraftNative *code,
 
 static GraftStatus call_elsewhere(GraftFn *fn, GraftCall *call,
                                   GraftError *error) {
-  Target target;
+  Target target = {0};
   atomic_fetch_add_explicit(&fn->calls_elsewhere, 1, memory_order_relaxed);
   GraftStatus status =
       slot_native_elsewhere(fn, &target.code, &target.signature, error);
-  if (status < 0) return status;
+  if (target.signature == NULL) return status;
   return call_code(fn, target, call, error);
 }
 

@@ -104,7 +104,7 @@ static GraftStatus silent_script(GraftCall *call, GraftError *error) {
 typedef double Gravity(double height);
 
 static double through(GraftNative const *cell, double height) {
-  return ((Gravity *)*cell)(height);
+  return ((Gravity *)GRAFT_LOAD(cell))(height);
 }
 
 static void swaps(void) {
@@ -114,6 +114,7 @@ static void swaps(void) {
   GraftNative const *cell = graft_fn_typed(fn, "double(double h)", &error);
   Gravity *plain = (Gravity *)graft_fn_pointer(fn, "double(double)", &error);
   CHECK("a typed handle", cell != NULL && through(cell, 1) == 2);
+  if (cell == NULL || plain == NULL) exit(check_status());
   CHECK("a typed handle is the native itself",
         *cell == (GraftNative)gravity_one);
   CHECK("a plain pointer", plain != NULL && plain(1) == 2);
@@ -434,7 +435,7 @@ static void wrong_thread(void) {
 
 static void many_entries(void) {
   int wrong = 0;
-  Gravity *plain[1000];
+  Gravity *plain[1000] = {0};
   for (int i = 0; i < 1000; i++) {
     char name[32];
     snprintf(name, sizeof name, "many.f%d", i);
