@@ -21,7 +21,7 @@ typedef struct Firefly {
   double pull_x, pull_y;
   double heading; // where it would go by itself, an angle
   double phase;
-  double pace;         // its own tempo, as a factor of the common one
+  double pace;         // from -1, slower than the others, to 1, faster
   double fear;         // 1 just frightened, 0 calm
   double sine, cosine; // of the phase, kept for flock_couple()
 } Firefly;
@@ -158,11 +158,12 @@ int flock_count(void) {
 int flock_resize(int count) {
   int wanted = (int)clamp(count, 0, FIREFLIES_MOST);
   for (; swarm_count < wanted; swarm_count++) {
-    Firefly newcomer = {.x = roll() * meadow_width,
-                        .y = meadow_height * (0.55 + 0.4 * roll()),
-                        .heading = roll() * TAU,
-                        .phase = roll(),
-                        .pace = 1};
+    Firefly newcomer = {
+        .x = roll() * meadow_width,
+        .y = meadow_height * (0.55 + 0.4 * roll()),
+        .heading = roll() * TAU,
+        .phase = roll(),
+    };
     swarm[swarm_count] = newcomer;
   }
   swarm_count = wanted;
@@ -342,11 +343,13 @@ double flock_beat(void) {
   return phase < 0 ? phase + 1 : phase;
 }
 
-// Kuramoto's rule: everybody runs at a tempo of their own (`tempo` flashes a
-// second by `pace`) and leans towards the phase of those they see: `near`
-// weighs the neighbours, `far` the glow of the whole swarm. The frightened
-// look at nobody. Neighbours are those of the last flock_steer().
-void flock_couple(double tempo, double near, double far, double dt) {
+// Kuramoto's rule: everybody runs at a tempo of their own, `tempo` flashes a
+// second and up to `spread` of it faster or slower, and leans towards the phase
+// of those they see: `near` weighs the neighbours, `far` the glow of the whole
+// swarm. The frightened look at nobody. Neighbours are those of the last
+// flock_steer().
+void flock_couple(double tempo, double spread, double near, double far,
+                  double dt) {
   double all_cosine, all_sine;
   mean_phase(&all_cosine, &all_sine);
   for (int i = 0; i < swarm_count; i++) {
@@ -360,7 +363,7 @@ void flock_couple(double tempo, double near, double far, double dt) {
     double sine = share * seen.sine + far * all_sine;
     double cosine = share * seen.cosine + far * all_cosine;
     double lean = (sine * self->cosine - cosine * self->sine) / TAU;
-    double speed = tempo * self->pace + lean * (1 - self->fear);
+    double speed = tempo * (1 + spread * self->pace) + lean * (1 - self->fear);
     self->phase = turn(self->phase + dt * speed);
   }
 }

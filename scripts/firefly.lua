@@ -6,7 +6,6 @@
 local dice = require "dice"
 local flock = require "flock"
 local palette = require "palette"
-local tuning = require "tuning"
 
 local Firefly = {}
 Firefly.__index = Firefly
@@ -34,7 +33,7 @@ function Firefly.new(id)
   self.warmth = dice.roll() -- 0 greenish, 1 golden
   self.size = dice.between(0.7, 1.3)
   self.flicker = make_flicker()
-  flock.pace(id, 1 + tuning.spread * dice.between(-1, 1))
+  flock.pace(id, dice.between(-1, 1))
   return self
 end
 

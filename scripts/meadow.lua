@@ -59,7 +59,7 @@ end
 
 -- When the mean phase of the swarm comes round, the swarm has flashed.
 local function blink(dt)
-  flock.couple(tuning.tempo, tuning.coupling, tuning.contagion, dt)
+  flock.couple(tuning.tempo, tuning.spread, tuning.coupling, tuning.contagion, dt)
   meadow.unison = flock.unison()
   local beat = flock.beat()
   if last_beat > 0.7 and beat < 0.3 then bus.emit("beat", meadow.unison) end

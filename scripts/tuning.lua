@@ -7,7 +7,7 @@
 
 local tuning = {}
 
-tuning.seed = 2026 -- the same seed gives the same night
+tuning.seed = 2026 -- the same seed gives the same night; read at the start
 tuning.fireflies = 500 -- there is room for 4,096
 
 -- How they fly. The first three are the rules of flocking.
