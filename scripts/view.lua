@@ -33,8 +33,7 @@ local function draw_firefly(firefly)
   if view.plain and glow < 0.2 then return end
   x, y = x * scale_x, y * scale_y
   if glow > 0.05 and not view.plain then
-    local red, green, blue = firefly:colour(glow * 0.22)
-    canvas.pen(red, green, blue)
+    canvas.pen(firefly:colour(0.22 * glow))
     canvas.light(x, y, firefly:reach(glow) * scale_x)
   end
   canvas.pen(firefly:colour(0.22 + glow))
