@@ -5,10 +5,11 @@
 // no VM and no thread in it, and compiling one runs nothing (U1).
 //
 // A unit never changes once compiled, except for two lists: which functions
-// and which statements of it are *kept* (U2). So a unit may be shared between
-// threads with unit_retain, as long as only one of them changes the lists. A
-// merged unit (U3) holds no source of its own: its lists refer to the units
-// where the functions come from, and keep these alive.
+// and which statements are *kept* (U2). So a unit may be shared between
+// threads with unit_retain, as long as only one of them changes the lists. The
+// lists refer to `origins`, the units of a source each, which have no lists
+// and never change. A compiled unit shows the content of its one origin as its
+// own; a merged unit (U3) has no content of its own.
 //
 // There is no syntax tree: the parser hashes tokens while it reads them, and
 // keeps byte ranges into the source. What needs the text of an expression
@@ -175,6 +176,7 @@ typedef struct Definition {
   // `role` tells apart what anonymous functions are for: argument 2 of
   // `bus.on` after "hit", item of a table, returned value.
   uint64_t role;
+  uint64_t place; // the same without the other arguments and names of fields
   uint64_t own;   // parameters and body, without functions nested in it
   uint64_t deep;  // with them
   uint64_t lines; // how its tokens lie on lines, relative to `line`
@@ -202,6 +204,7 @@ typedef struct Value {
   uint32_t first_read;
   uint32_t read_count;  // names that it reads, outside functions
   bool has_call;        // outside functions
+  bool open;            // a call or `...`: gives any number of values
   uint64_t fingerprint; // its tokens, functions left out
 } Value;
 
@@ -264,7 +267,7 @@ typedef struct Statement {
   uint32_t assignment_count;
   uint32_t first_read; // names read, outside functions
   uint32_t read_count;
-  int first_variable; // those declared in it, by the main chunk
+  int first_variable; // those declared in it, its functions' too
   int variable_count;
   int value;     // STATEMENT_RETURN: the first value; else -1
   Path callee;   // STATEMENT_CALL: what is called, as far as it is a path
@@ -273,7 +276,7 @@ typedef struct Statement {
   uint64_t exact;       // with functions
 } Statement;
 
-// A function or statement of a unit, this one or another.
+// A function or statement of an origin.
 typedef struct UnitRef {
   const GraftUnit *origin;
   int index; // into the origin's definitions or statements
@@ -312,10 +315,13 @@ struct GraftUnit {
   // -1): a nested one is part of its outermost function.
   ARRAY(UnitRef) kept_functions;
   ARRAY(UnitRef) kept_statements;
-  ARRAY(GraftUnit *) origins; // retained; never the unit itself
+  ARRAY(GraftUnit *) origins; // retained, each once
 };
 
 // graft_unit_compile and graft_unit_free of graft.h make and release one.
+// unit_new makes an empty one with one reference, or NULL.
+GraftUnit *unit_new(const GraftAllocator *allocator);
+
 // unit_retain returns its argument; both are NULL-safe and for any thread.
 GraftUnit *unit_retain(GraftUnit *self);
 void unit_release(GraftUnit *self);
@@ -323,7 +329,8 @@ void unit_release(GraftUnit *self);
 // The definition with this registry name, or NULL.
 const Definition *unit_find(const GraftUnit *self, const char *name);
 
-// Whether a function or statement of this unit is among the kept ones.
+// Whether a function or statement of this unit is among the kept ones; a
+// nested function is when its outermost one is.
 bool unit_keeps_function(const GraftUnit *self, int definition);
 bool unit_keeps_statement(const GraftUnit *self, int statement);
 

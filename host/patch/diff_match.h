@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// Match: pairs the items of two sequences, in several rounds. A round gives
+// each item a key; items with equal keys that have no partner yet are paired
+// in order. Between rounds, `match_gaps` finds which of the pairs run in the
+// same order on both sides (the longest such chain) and numbers the gaps
+// between them, so that a round can pair within a gap only.
+
+#ifndef GRAFT_PATCH_DIFF_MATCH_H
+#define GRAFT_PATCH_DIFF_MATCH_H
+
+#include "patch/diff.h"
+#include "unit/counter.h"
+
+// One side. Arrays are by position in the sequence.
+typedef struct MatchSide {
+  int *items;     // indexes into the unit
+  uint64_t *keys; // 0: takes no part in the round
+  int *gaps;
+  int *partners; // by item, for the whole unit: the other side's item or -1
+  int count;
+} MatchSide;
+
+typedef struct Match {
+  const GraftAllocator *allocator;
+  Counter heads;
+  int *links; // scratch, by position
+  MatchSide old_side;
+  MatchSide new_side;
+  void *block; // holds the arrays but `partners`
+} Match;
+
+// Room for sequences of these lengths; false when out of memory. `partners`
+// are the caller's.
+bool match_init(Match *self, const GraftAllocator *allocator, int old_capacity,
+                int new_capacity);
+void match_clear(Match *self);
+
+// Pairs equal keys from the start and the end inwards, then anywhere. False
+// when out of memory.
+bool match_ends(Match *self);
+bool match_round(Match *self);
+
+// Numbers the gaps.
+void match_gaps(Match *self);
+
+// The steps of diff_new, which share a scratch; false when out of memory.
+bool diff_match_statements(Diff *self);
+bool diff_match_definitions(Diff *self);
+bool diff_match_variables(Diff *self);
+bool diff_classify(Diff *self);
+
+#endif
