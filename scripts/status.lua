@@ -64,9 +64,11 @@ local function on_patch(report)
   bus.emit("report", report)
 end
 
+-- What is wrong is in the report itself, or in its list of errors.
 local function on_reject(report)
-  status.complain(string.format("%s:%d:%d: %s", report.file or "?", report.line or 0,
-    report.column or 0, report.message or "rejected"), 8)
+  local problem = report.errors and report.errors[1] or report
+  status.complain(string.format("%s:%d:%d: %s", problem.file or "?", problem.line or 0,
+    problem.column or 0, problem.message or "rejected"), 8)
   bus.emit("report", report)
 end
 
