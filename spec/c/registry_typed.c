@@ -435,7 +435,7 @@ static void wrong_thread(void) {
 
 static void many_entries(void) {
   int wrong = 0;
-  Gravity *plain[1000] = {0};
+  static Gravity *plain[1000];
   for (int i = 0; i < 1000; i++) {
     char name[32];
     snprintf(name, sizeof name, "many.f%d", i);

@@ -94,7 +94,7 @@ static double median(double *values, int count) {
 
 // The sides take turns in going first, so that neither profits from it.
 static BenchResult measure(const BenchCase *self, void *context, int rounds) {
-  double ours[ROUNDS_MOST], baseline[ROUNDS_MOST];
+  double ours[ROUNDS_MOST] = {0}, baseline[ROUNDS_MOST] = {0};
   long count = calibrate(self, context);
   for (int i = 0; i < rounds; i++) {
     bool first = i % 2 == 0;
