@@ -83,6 +83,9 @@ static void on_wake(uv_async_t *handle) {
 
 static void run_thread(void *argument) {
   Watch *self = argument;
+#ifdef __linux__
+  pthread_setname_np(pthread_self(), "graft-watch"); // for debuggers and top
+#endif
   uv_run(&self->loop, UV_RUN_DEFAULT);
 }
 

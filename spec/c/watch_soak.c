@@ -251,7 +251,9 @@ int main(int count, char **arguments) {
     spec_sleep(400); // grace, for files that were never delivered
     WatchInfo info;
     watch_list(soak.watch, 0, &info);
+    pthread_mutex_lock(&soak.memory_lock);
     alive[i] = soak.memory.alive;
+    pthread_mutex_unlock(&soak.memory_lock);
     CHECK("only the root is left", info.folders == 1 && info.files == 0);
   }
   CHECK("no read was torn", soak.torn == 0);
