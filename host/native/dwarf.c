@@ -5,6 +5,7 @@
 #include <dwarf.h>
 #include <elfutils/libdw.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -148,10 +149,25 @@ static bool read_function(Reader *self, Dwarf_Die *die) {
          read_signature(self, die, function);
 }
 
+static int compare_lines(const void *a, const void *b) {
+  const DwarfFunction *x = a, *y = b;
+  if (x->line != y->line) return x->line < y->line ? -1 : 1;
+  return strcmp(x->symbol, y->symbol);
+}
+
+// Compilers write functions in orders of their own.
+static void sort_by_line(DwarfFunctions *functions, size_t first) {
+  size_t count = functions->list.count - first;
+  if (count < 2) return;
+  qsort(&functions->list.items[first], count, sizeof *functions->list.items,
+        compare_lines);
+}
+
 static bool read_unit(Reader *self, Dwarf_Die *unit) {
   self->unit = copy(self, dwarf_diename(unit));
   self->directory = copy(self, text_of(unit, DW_AT_comp_dir));
   if (self->unit == NULL || self->directory == NULL) return false;
+  size_t first = self->functions->list.count;
   Dwarf_Die child;
   int more = dwarf_child(unit, &child);
   for (; more == 0; more = dwarf_siblingof(&child, &child)) {
@@ -160,6 +176,7 @@ static bool read_unit(Reader *self, Dwarf_Die *unit) {
       return false;
     }
   }
+  sort_by_line(self->functions, first);
   return true;
 }
 

@@ -24,7 +24,7 @@ typedef struct DwarfFunction {
 
 typedef struct DwarfFunctions {
   Arena arena;
-  ARRAY(DwarfFunction) list; // by compile unit, then as written
+  ARRAY(DwarfFunction) list; // by compile unit, then by line
 } DwarfFunctions;
 
 // Reads the object open as `descriptor`; `path` is for messages. On failure

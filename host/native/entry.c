@@ -165,7 +165,7 @@ static void fall_back(ffi_cif *cif, void *returned, void **args, void *user) {
   const Signature *typed = fn->typed;
   CallWord words[SIGNATURE_PARAMS];
   CallWord result = {.bits = 0};
-  GraftError error = {.status = GRAFT_OK};
+  GraftError error; // set by who fails: clearing it would cost a whole call
   read_words(typed, args, words);
   if (call_active(fn, words, &result, &error) < 0) {
     result.bits = 0;
