@@ -134,6 +134,23 @@ static void mark_renamed(Pairing *self) {
   }
 }
 
+static Range definition_range(const GraftUnit *unit, int item) {
+  return unit->definitions[item].whole;
+}
+
+static bool run_round(Pairing *self, DefinitionRound round) {
+  Match *match = &self->match;
+  Diff *diff = self->diff;
+  bool in_gap = round == ROUND_ROLE_IN_GAP || round == ROUND_PLACE_IN_GAP;
+  if (in_gap) match_gaps(match);
+  fill_keys(diff, &match->old_side, round, true);
+  fill_keys(diff, &match->new_side, round, false);
+  if (round == ROUND_EXACT) return match_ends(match);
+  MatchTexts texts = {diff->old_unit, diff->new_unit, definition_range};
+  if (in_gap && !match_similar(match, &texts)) return false;
+  return match_round(match);
+}
+
 static bool pair_children(Pairing *self, int old_parent, int new_parent) {
   Match *match = &self->match;
   Diff *diff = self->diff;
@@ -141,13 +158,7 @@ static bool pair_children(Pairing *self, int old_parent, int new_parent) {
   fill_children(&match->new_side, diff->new_unit, new_parent);
   for (int round = 0; round < ROUND_COUNT; round++) {
     if (all_paired(&match->old_side) || all_paired(&match->new_side)) break;
-    if (round == ROUND_ROLE_IN_GAP || round == ROUND_PLACE_IN_GAP) {
-      match_gaps(match);
-    }
-    fill_keys(diff, &match->old_side, (DefinitionRound)round, true);
-    fill_keys(diff, &match->new_side, (DefinitionRound)round, false);
-    bool done = round == ROUND_EXACT ? match_ends(match) : match_round(match);
-    if (!done) return false;
+    if (!run_round(self, (DefinitionRound)round)) return false;
   }
   mark_renamed(self);
   return true;

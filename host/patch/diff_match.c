@@ -21,6 +21,7 @@ bool match_init(Match *self, const GraftAllocator *allocator, int old_capacity,
   self->old_side.gaps = self->new_side.items + new_count;
   self->new_side.gaps = self->old_side.gaps + old_count;
   self->links = self->new_side.gaps + new_count;
+  self->new_links = self->links + most;
   return true;
 }
 
@@ -33,7 +34,7 @@ static bool is_free(const MatchSide *side, int position) {
   return side->keys[position] != 0 && side->partners[side->items[position]] < 0;
 }
 
-static void pair(Match *self, int old_position, int new_position) {
+void match_pair(Match *self, int old_position, int new_position) {
   int old_item = self->old_side.items[old_position];
   int new_item = self->new_side.items[new_position];
   self->old_side.partners[old_item] = new_item;
@@ -46,7 +47,7 @@ static bool pair_equal(Match *self, int old_position, int new_position) {
       !is_free(&self->new_side, new_position)) {
     return false;
   }
-  pair(self, old_position, new_position);
+  match_pair(self, old_position, new_position);
   return true;
 }
 
@@ -65,21 +66,20 @@ bool match_ends(Match *self) {
   return match_round(self);
 }
 
-// Links old items of one key into a chain in order; `heads` has its start.
-static bool link_old(Match *self) {
-  counter_reset(&self->heads);
-  for (int i = self->old_side.count - 1; i >= 0; i--) {
-    if (!is_free(&self->old_side, i)) continue;
-    int *head = counter_at(&self->heads, self->old_side.keys[i]);
+bool match_link(Counter *heads, const MatchSide *side, int *links) {
+  counter_reset(heads);
+  for (int i = side->count - 1; i >= 0; i--) {
+    if (!is_free(side, i)) continue;
+    int *head = counter_at(heads, side->keys[i]);
     if (head == NULL) return false;
-    self->links[i] = *head;
+    links[i] = *head;
     *head = i + 1;
   }
   return true;
 }
 
 bool match_round(Match *self) {
-  if (!link_old(self)) return false;
+  if (!match_link(&self->heads, &self->old_side, self->links)) return false;
   if (self->heads.count == 0) return true;
   for (int i = 0; i < self->new_side.count; i++) {
     if (!is_free(&self->new_side, i)) continue;
@@ -87,7 +87,7 @@ bool match_round(Match *self) {
     if (head == NULL || *head == 0) continue;
     int old_position = *head - 1;
     *head = self->links[old_position];
-    pair(self, old_position, i);
+    match_pair(self, old_position, i);
   }
   return true;
 }
@@ -148,11 +148,11 @@ static void number_gaps(MatchSide *side, const bool *anchors) {
 }
 
 void match_gaps(Match *self) {
-  // The second half of the scratch serves for tails, then for both sides'
-  // anchors, which need a byte an item.
+  // `new_links` serves for tails, then for both sides' anchors, which need a
+  // byte an item.
   int most = self->old_side.count > self->new_side.count ? self->old_side.count
                                                          : self->new_side.count;
-  int *tails = self->links + most;
+  int *tails = self->new_links;
   int length = find_chain(self, tails);
   int last = length > 0 ? tails[length - 1] : -1;
   bool *new_anchors = (bool *)tails;

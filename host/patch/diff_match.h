@@ -24,7 +24,8 @@ typedef struct MatchSide {
 typedef struct Match {
   const GraftAllocator *allocator;
   Counter heads;
-  int *links; // scratch, by position
+  int *links; // chains of old positions with one key
+  int *new_links;
   MatchSide old_side;
   MatchSide new_side;
   void *block; // holds the arrays but `partners`
@@ -43,6 +44,23 @@ bool match_round(Match *self);
 
 // Numbers the gaps.
 void match_gaps(Match *self);
+
+// Where the text of an item is.
+typedef struct MatchTexts {
+  const GraftUnit *old_unit;
+  const GraftUnit *new_unit;
+  Range (*range_of)(const GraftUnit *unit, int item);
+} MatchTexts;
+
+// Like match_round, but of several items with one key pairs those first whose
+// texts have most words in common; leaves large groups alone. False when out
+// of memory.
+bool match_similar(Match *self, const MatchTexts *texts);
+
+// Links the free items of each key into a chain; `heads` holds each one's
+// first position + 1. False when out of memory.
+bool match_link(Counter *heads, const MatchSide *side, int *links);
+void match_pair(Match *self, int old_position, int new_position);
 
 // The steps of diff_new, which share a scratch; false when out of memory.
 bool diff_match_statements(Diff *self);

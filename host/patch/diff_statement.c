@@ -106,13 +106,22 @@ static bool all_paired(const MatchSide *side) {
   return true;
 }
 
+static Range statement_range(const GraftUnit *unit, int item) {
+  return unit->statements[item].range;
+}
+
 static bool run_round(Match *match, Diff *diff, StatementRound round) {
   if (round == ROUND_EQUAL_IN_GAP || round == ROUND_SAME_KIND) {
     match_gaps(match);
   }
   fill_keys(&match->old_side, diff->old_unit, round);
   fill_keys(&match->new_side, diff->new_unit, round);
-  return round == ROUND_EXACT ? match_ends(match) : match_round(match);
+  if (round == ROUND_EXACT) return match_ends(match);
+  MatchTexts texts = {diff->old_unit, diff->new_unit, statement_range};
+  if (round == ROUND_EQUAL_IN_GAP && !match_similar(match, &texts)) {
+    return false;
+  }
+  return match_round(match);
 }
 
 // Pairs found by then have the same tokens.
