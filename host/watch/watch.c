@@ -31,12 +31,17 @@ void watch_say(Watch *self, const char *format, ...) {
   self->desc.on_message(self->desc.context, text);
 }
 
-// What could not be remembered is found by looking at everything again later.
-void watch_memory_short(Watch *self) {
-  if (!self->memory_short) watch_say(self, "out of memory while watching");
-  self->memory_short = true;
+// What could not be remembered or read is found by looking at everything again
+// after a while.
+void watch_look_again(Watch *self) {
+  self->look_again = true;
   uint64_t again = uv_hrtime() + (uint64_t)GRACE_MS * 1000000u;
   if (self->deadline > again) self->deadline = again;
+}
+
+void watch_memory_short(Watch *self) {
+  if (!self->look_again) watch_say(self, "out of memory while watching");
+  watch_look_again(self);
 }
 
 // ---------------------------------------------------------------------------

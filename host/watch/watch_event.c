@@ -3,6 +3,8 @@
 // Watching with libuv's own events, where inotify is not to be had. They say
 // only that something happened to a name, so each name is looked at, and a
 // file is taken when it has been still for the settle time.
+// Traded away: that a folder above a root is moved goes unnoticed until
+// something happens in the root, since telling would need all events up there.
 
 #include "watch/watch_inner.h"
 

@@ -72,7 +72,7 @@ struct File {
   bool existed; // the host may know the file
   bool known;   // `hash` and `size` are what the host has
   bool racy;    // read so soon after a write that the stamp proves nothing
-  bool denied;  // cannot be read, and that was said
+  bool denied;  // cannot be taken, and that was said
   bool dropped; // freed by the next tree_prune
   bool is_link;
   unsigned generation; // counts the touches
@@ -253,8 +253,8 @@ struct Watch {
   bool prune_due;
   bool primes_due; // a root appeared: `primes` may apply now
   bool told_exhausted;
-  bool rescan_due;   // events were lost
-  bool memory_short; // look again in a while
+  bool rescan_due; // events were lost
+  bool look_again; // at everything, at the next deadline
 
   // Settling. A burst is a run of events less than BURST_NS apart.
   ARRAY(File *) pending;
@@ -273,6 +273,7 @@ struct Watch {
 // watch.c
 void watch_say(Watch *self, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+void watch_look_again(Watch *self);
 void watch_memory_short(Watch *self);
 
 // watch_path.c: paths, stamps and questions to the system.

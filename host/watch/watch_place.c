@@ -114,10 +114,9 @@ void place_leave(Place *self, Dir *dir) {
 // ---------------------------------------------------------------------------
 
 static bool is_polled(const Anchor *like) {
-  const Root *root = like->root  ? like->root
-                     : like->dir ? like->dir->root
-                                 : like->file->dir->root;
-  return root->polled;
+  if (like->file != NULL) return like->file->dir->root->polled;
+  if (like->dir != NULL) return like->dir->root->polled;
+  return like->root != NULL && like->root->polled;
 }
 
 static void add_anchor(Watch *self, Anchor **list, const Anchor *like,

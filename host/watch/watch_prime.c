@@ -5,10 +5,12 @@
 
 #include "watch/watch_inner.h"
 
+#include <assert.h>
 #include <string.h>
 
 // The part of `path` below `folder`, or NULL.
 static const char *below(const char *folder, const char *path) {
+  assert(folder != NULL && path != NULL);
   size_t size = strlen(folder);
   if (strcmp(folder, "/") == 0) return path + 1;
   if (strncmp(folder, path, size) != 0 || path[size] != '/') return NULL;

@@ -42,17 +42,23 @@ static bool read_all(Watch *self, int fd, Take *take) {
   return true;
 }
 
+static void tell(Watch *self, File *file, const char *why) {
+  char shown[PATH_ROOM];
+  if (file->denied || !file_shown(file, shown, sizeof shown)) return;
+  file->denied = true;
+  watch_say(self, "cannot read %s: %s", shown, why);
+}
+
 static void fail_open(Watch *self, File *file, Take *take) {
   int code = errno;
-  char shown[PATH_ROOM];
   if (code == ENOENT || code == ENOTDIR || code == ELOOP || code == ENXIO) {
     take->result = TAKE_MISSING;
     return;
   }
   take->result = TAKE_FAILED;
-  if (file->denied || !file_shown(file, shown, sizeof shown)) return;
-  file->denied = true;
-  watch_say(self, "cannot read %s: %s", shown, strerror(code));
+  tell(self, file, strerror(code));
+  // A change of rights is an event; anything else we have to ask for.
+  if (code != EACCES) watch_look_again(self);
 }
 
 static void read_open(Watch *self, File *file, Take *take, int fd) {
@@ -72,7 +78,10 @@ static void read_open(Watch *self, File *file, Take *take, int fd) {
     return;
   }
   take->result = TAKE_FAILED;
-  if (take->stamp.size > LARGEST) return;
+  if (take->stamp.size > LARGEST) {
+    tell(self, file, "it is too large");
+    return;
+  }
   bool whole = read_all(self, fd, take);
   if (take->contents == NULL) return;
   take->result = TAKE_BUSY;

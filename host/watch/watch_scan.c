@@ -300,7 +300,7 @@ void dir_scan(Watch *self, Dir *dir) {
       dir->denied = true;
       watch_say(self, "cannot watch %s: no right to read it", dir->path);
     } else if (errno != EACCES && errno != ENOENT && errno != ENOTDIR) {
-      watch_memory_short(self); // no descriptors: look again later
+      watch_look_again(self); // no descriptors, most likely
     }
     return;
   }

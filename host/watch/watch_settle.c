@@ -178,8 +178,8 @@ static void expire(Watch *self, uint64_t now) {
     if (file->deadline < next) next = file->deadline;
   }
   self->deadline = next;
-  if (!self->memory_short) return;
-  self->memory_short = false;
+  if (!self->look_again) return;
+  self->look_again = false;
   self->rescan_due = true;
 }
 

@@ -233,6 +233,22 @@ static void try_roots(void) {
   CHECK("the same root twice", spec_add(&spec, "./late/er/scripts/") == late);
 }
 
+// A root that is a link, as a release folder is.
+static void try_linked_root(void) {
+  spec_run("mkdir r1 r2 && echo r1 > r1/f.lua && echo r2 > r2/f.lua");
+  link_to("r1", "release");
+  spec_add(&spec, "release");
+  spec_save("r1/f.lua", "r1 saved");
+  CHECK("a save in a linked root",
+        spec_wait(&spec, 0, "release/f.lua", -1, "r1 saved") >= 0);
+  link_to("r2", "release");
+  CHECK("a linked root that leads elsewhere",
+        spec_wait(&spec, 0, "release/f.lua", -1, "r2\n") >= 0);
+  spec_save("r2/f.lua", "r2 saved");
+  CHECK("and a save there",
+        spec_wait(&spec, 0, "release/f.lua", -1, "r2 saved") >= 0);
+}
+
 static void try_file_and_glob(void) {
   spec_mkdir("single");
   spec_save("single/tool", "no extension");
@@ -278,6 +294,7 @@ static int run(const char *method) {
   try_checkout();
   try_many();
   try_roots();
+  try_linked_root();
   try_file_and_glob();
   spec_close(&spec);
   return check_status();

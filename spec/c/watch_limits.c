@@ -86,6 +86,31 @@ static void try_overflow(void) {
   spec_close(&spec);
 }
 
+// The real thing: the host is busy while more happens than the system queues.
+static void try_busy_host(void) {
+  spec_open(&spec, (WatchDesc){0});
+  spec_add(&spec, "root");
+  pthread_mutex_lock(&spec.lock); // on_batch waits for it
+  spec_save("root/first.lua", "first");
+  for (int i = 0; i < 10000; i++) {
+    char path[SPEC_PATH];
+    snprintf(path, sizeof path, "root/busy%d.lua", i);
+    spec_save_format(path, "busy %d", i);
+  }
+  pthread_mutex_unlock(&spec.lock);
+  CHECK("a host that is busy while 10,000 files are saved",
+        spec_wait_changes(&spec, 0, 10001));
+  bool whole = true;
+  for (int i = 0, number; i < spec_mark(&spec); i++) {
+    char text[64];
+    if (sscanf(spec.seen[i].path, "root/busy%d.lua", &number) != 1) continue;
+    snprintf(text, sizeof text, "busy %d", number);
+    whole = whole && strcmp(spec.seen[i].contents, text) == 0;
+  }
+  CHECK("a busy host gets whole files", whole);
+  spec_close(&spec);
+}
+
 static void try_exhausted(void) {
   spec_open(&spec, (WatchDesc){.test_watch_limit = 8, .poll_ms = 0});
   spec_run("mkdir -p root/a root/b root/c root/d root/e root/f root/g/h");
@@ -260,6 +285,7 @@ int main(void) {
   try_prime();
   try_ignore();
   try_overflow();
+  try_busy_host();
   try_exhausted();
   try_no_memory();
   return check_status();

@@ -97,8 +97,9 @@ static void act(Writer *writer) {
   char folder[64], path[96], other[128], text[400];
   unsigned *seed = &writer->seed;
   snprintf(folder, sizeof folder, "root/w%d/d%u", writer->index,
-           rand_r(seed) % FOLDERS);
-  snprintf(path, sizeof path, "%s/f%u.lua", folder, rand_r(seed) % FILES);
+           (unsigned)rand_r(seed) % FOLDERS);
+  snprintf(path, sizeof path, "%s/f%u.lua", folder,
+           (unsigned)rand_r(seed) % FILES);
   snprintf(other, sizeof other, "%s.other", path);
   make_text(text, sizeof text, ++writer->count, seed);
   mkdir(folder, 0755);
