@@ -19,8 +19,7 @@ GraftStatus error_set(GraftError *self, GraftStatus status, const char *format,
   return status;
 }
 
-GraftStatus error_at(GraftError *self, const char *file, int line,
-                     int column) {
+GraftStatus error_at(GraftError *self, const char *file, int line, int column) {
   if (self == NULL) return GRAFT_OK;
   snprintf(self->file, sizeof self->file, "%s", file ? file : "");
   self->line = line;

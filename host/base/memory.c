@@ -27,8 +27,7 @@ static void *default_resize(void *context, void *block, size_t size) {
 
 const GraftAllocator memory_default = {default_resize, NULL};
 
-void *memory_resize(const GraftAllocator *allocator, void *block,
-                    size_t size) {
+void *memory_resize(const GraftAllocator *allocator, void *block, size_t size) {
   return allocator->resize(allocator->context, block, size);
 }
 
@@ -71,8 +70,7 @@ static bool add_block(Arena *self, size_t size) {
                 : self->used > ARENA_LARGEST ? ARENA_LARGEST
                                              : self->used;
   if (room < size) room = size;
-  ArenaBlock *block =
-      memory_resize(self->allocator, NULL, arena_header + room);
+  ArenaBlock *block = memory_resize(self->allocator, NULL, arena_header + room);
   if (block == NULL) return false;
   *block = (ArenaBlock){.previous = self->blocks, .size = room};
   self->blocks = block;

@@ -10,10 +10,10 @@
 //     return 1;
 //   }
 //   graft_engine_register(engine, "physics.gravity", (GraftNative)gravity,
-//                         "double(double)");
+//                         "double(double)", &error);
 //   graft_engine_watch(engine, "scripts", &error);
 //   graft_engine_require(engine, "main", &error);
-//   GraftFn *update = graft_engine_find(engine, "main.update");
+//   GraftFn *update = graft_engine_fn(engine, "main.update");
 //   while (running) {
 //     graft_engine_update(engine, NULL);
 //     graft_fn_call(update, &call, &error);
@@ -309,6 +309,183 @@ GRAFT_API GraftUnit *graft_unit_merge(const GraftUnit *left,
 GRAFT_API GraftStatus graft_unit_combine(GraftUnit *self,
                                          const GraftUnit *right,
                                          const GraftUnitFilter *filter);
+
+// ---------------------------------------------------------------------------
+// Events and reports
+// ---------------------------------------------------------------------------
+
+typedef enum GraftEventKind {
+  GRAFT_EVENT_WATCH,   // a file was loaded and is watched
+  GRAFT_EVENT_ADD,     // a function is new
+  GRAFT_EVENT_UPDATE,  // a function has new code
+  GRAFT_EVENT_DELETE,  // a function is gone
+  GRAFT_EVENT_SWAP,    // another backing is active: `from`, `to`
+  GRAFT_EVENT_RUN,     // a statement ran
+  GRAFT_EVENT_KEEP,    // a value changed at run time is kept: `message`
+  GRAFT_EVENT_STALE,   // `count` closures keep the old code
+  GRAFT_EVENT_ORPHAN,  // `count` closures of a deleted function are held
+  GRAFT_EVENT_DEPENDS, // a value needs a call to follow another
+  GRAFT_EVENT_REJECT,  // a change was not taken: `message`, place
+  GRAFT_EVENT_REVERT,  // a function's previous version is back: `message`
+  GRAFT_EVENT_ERROR,   // a script raised, or a call from C failed
+  GRAFT_EVENT_NOTICE,  // something that the user should know: `message`
+  GRAFT_EVENT_PATCH,   // ends a transaction: `ok`, times
+} GraftEventKind;
+
+// One thing that happened. Texts are never NULL, and "" where there is none;
+// they are borrowed until the callback returns, or as long as the report.
+typedef struct GraftEvent {
+  GraftEventKind kind;
+  const char *name;    // registry name, or module
+  const char *file;    // as the user named its folder
+  int line;            // from 1, 0 for none
+  int column;          // from 1, 0 for none
+  uint32_t version;    // of the function, 0 for none
+  int count;           // see the kind
+  const char *from;    // kinds of backing
+  const char *to;
+  const char *message; // may have several lines
+  const char *source;  // the line of source that a reject is about
+  bool ok;             // of a patch
+  double settle_ms;    // of a patch: waiting for the writer,
+  double plan_ms;      // reading, parsing and comparing,
+  double apply_ms;     // at the safe point, the sweep left out,
+  double sweep_ms;     // replacing references
+} GraftEvent;
+
+// The word for a kind in reports: "update".
+GRAFT_API const char *graft_event_word(GraftEventKind kind);
+
+// Writes an event as `engine` does, as text ("Update ai.goblin.think") or as
+// one JSON object, without a line end. Returns the length of the whole, which
+// may be more than fits, as snprintf does. Any thread.
+GRAFT_API size_t graft_event_text(const GraftEvent *event, char *buffer,
+                                  size_t size);
+GRAFT_API size_t graft_event_json(const GraftEvent *event, char *buffer,
+                                  size_t size);
+
+// What one safe point did. Events are those of its transactions, in order.
+typedef struct GraftReport GraftReport;
+
+// Whether nothing was rejected, reverted or failed.
+GRAFT_API bool graft_report_ok(const GraftReport *report);
+GRAFT_API size_t graft_report_count(const GraftReport *report);
+// NULL when `index` is out of range. Borrowed from the report.
+GRAFT_API const GraftEvent *graft_report_event(const GraftReport *report,
+                                               size_t index);
+
+// ---------------------------------------------------------------------------
+// Engine
+// ---------------------------------------------------------------------------
+
+// One Lua VM, one registry, and what watches files for them. An engine
+// belongs to the thread that opened it; every function here is for that
+// thread.
+typedef struct GraftEngine GraftEngine;
+
+// Zero is the default everywhere.
+typedef struct GraftEngineDesc {
+  const GraftAllocator *allocator; // NULL: the C library's
+  // Called for every event, when it happens. May be NULL.
+  void (*on_event)(void *context, const GraftEvent *event);
+  void *context;
+  int debounce_ms; // settle time where the system cannot tell that a file was
+                   // closed; 0: 50
+  int poll_ms;     // > 0: poll files this often instead of being notified
+  int grace_ms;    // how long a missing or emptied file is waited for; 0: 1000
+} GraftEngineDesc;
+
+// Opens an engine with a VM of its own (the one that the library was built
+// for). On failure *engine is NULL: GRAFT_ENOMEM, GRAFT_ERUN, GRAFT_EIO.
+GRAFT_API GraftStatus graft_engine_open(const GraftEngineDesc *desc,
+                                        GraftEngine **engine,
+                                        GraftError *error);
+
+// Closes the VM, stops watching and frees all, slots too. NULL-safe. Not from
+// inside a call of a script.
+GRAFT_API void graft_engine_close(GraftEngine *engine);
+
+// "lua54" or "luajit".
+GRAFT_API const char *graft_vm_name(void);
+// The version of Graft, such as "0.1.0", and of the VM, such as "Lua 5.4.4".
+GRAFT_API const char *graft_version(void);
+GRAFT_API const char *graft_vm_version(void);
+
+// The engine's lua_State.
+GRAFT_API void *graft_engine_state(GraftEngine *engine);
+
+// Makes a C function a built-in native: `signature` is its C type, such as
+// "double(double, int)", or "int (lua_State *)" for a Lua C function. The
+// names are copied. GRAFT_ESIGNATURE for a wrong text, GRAFT_ENOMEM.
+GRAFT_API GraftStatus graft_engine_register(GraftEngine *engine,
+                                            const char *name, GraftNative code,
+                                            const char *signature,
+                                            GraftError *error);
+
+// Loads natives from a built shared object, or from all in a folder. Every
+// function `physics_step` of a `physics.c` becomes `physics.step`; its type
+// is read from the debug information. GRAFT_EIO, GRAFT_ENOTFOUND.
+GRAFT_API GraftStatus graft_engine_natives(GraftEngine *engine,
+                                           const char *path,
+                                           GraftError *error);
+
+// Makes a folder a root for `require` and watches it, or watches one file,
+// whose folder becomes a root. GRAFT_EIO, GRAFT_ENOTFOUND.
+GRAFT_API GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
+                                         GraftError *error);
+
+// The same without watching.
+GRAFT_API GraftStatus graft_engine_add_root(GraftEngine *engine,
+                                            const char *path,
+                                            GraftError *error);
+
+// Runs a file with `args` as `...` and in the global `arg`, as `lua` does. Its
+// functions have slots like those of a module. GRAFT_ESYNTAX, GRAFT_ERUN,
+// GRAFT_EIO.
+GRAFT_API GraftStatus graft_engine_run(GraftEngine *engine, const char *path,
+                                       int arg_count, const char *const *args,
+                                       GraftError *error);
+
+// Loads a module as `require` does. GRAFT_ENOTFOUND, and as above.
+GRAFT_API GraftStatus graft_engine_require(GraftEngine *engine,
+                                           const char *module,
+                                           GraftError *error);
+
+// Runs a text; its results are dropped.
+GRAFT_API GraftStatus graft_engine_run_text(GraftEngine *engine,
+                                            const char *text,
+                                            const char *chunk_name,
+                                            GraftError *error);
+
+// A safe point: takes what has changed, all of it or nothing. Costs a few
+// nanoseconds when nothing has. `report` may be NULL; else it is set to what
+// was done, borrowed until the next safe point, or to NULL for nothing.
+// Returns 1 when something was taken or refused, 0 when there was nothing.
+GRAFT_API int graft_engine_update(GraftEngine *engine,
+                                  const GraftReport **report);
+
+// Waits until there is something for a safe point, for at most `timeout_ms`.
+// True when there is.
+GRAFT_API bool graft_engine_wait(GraftEngine *engine, int timeout_ms);
+
+// Takes what is on disk now, as one transaction: `path` or, with NULL, every
+// loaded file. As graft_engine_update.
+GRAFT_API int graft_engine_reload(GraftEngine *engine, const char *path,
+                                  const GraftReport **report);
+
+// The slot, added when it is not there yet, so that a handle can be taken
+// before the function exists. NULL when out of memory. Valid for the engine's
+// life.
+GRAFT_API GraftFn *graft_engine_fn(GraftEngine *engine, const char *name);
+
+// The slot if it has a backing, else NULL.
+GRAFT_API GraftFn *graft_engine_find(GraftEngine *engine, const char *name);
+
+// Makes another backing active: "native", "script", a version number, or
+// "auto" for the highest layer. GRAFT_ENOTFOUND lists what there is.
+GRAFT_API GraftStatus graft_engine_swap(GraftEngine *engine, const char *name,
+                                        const char *backing,
+                                        GraftError *error);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MIT
+
+#include "engine.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/error.h"
+
+// ---------------------------------------------------------------------------
+// Events
+// ---------------------------------------------------------------------------
+
+void engine_emit(GraftEngine *self, const GraftEvent *event) {
+  const GraftEvent *kept = report_add(&self->report, event);
+  if (kept == NULL) return;
+  // A listener may cause further events, which may move this one.
+  GraftEvent copy = *kept;
+  if (self->on_lua_event != NULL && self->on_lua_event(self, &copy)) return;
+  if (self->desc.on_event != NULL) {
+    self->desc.on_event(self->desc.context, &copy);
+  }
+}
+
+void engine_notice(GraftEngine *self, const char *text) {
+  engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_NOTICE, .message = text});
+}
+
+void engine_emit_error(GraftEngine *self, const GraftError *error) {
+  engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
+                                  .file = error->file,
+                                  .line = error->line,
+                                  .message = error->message});
+}
+
+// ---------------------------------------------------------------------------
+// What the registry tells
+// ---------------------------------------------------------------------------
+
+static bool is_script(const Backing *backing) {
+  return backing != NULL && backing->kind == BACKING_SCRIPT;
+}
+
+// New code of a script was put in place by the transaction already.
+static bool is_same_kind(const Backing *from, const Backing *to) {
+  return is_script(from) && is_script(to);
+}
+
+static void on_switch(void *context, GraftFn *fn, const Backing *from,
+                      const Backing *to) {
+  GraftEngine *self = context;
+  if (self->updating && is_same_kind(from, to)) return;
+  EngineSwap *swap = ARRAY_PUSH(&self->allocator, &self->swaps);
+  if (swap == NULL) return;
+  *swap = (EngineSwap){fn, NULL, NULL};
+  if (from != NULL) swap->from = backing_retain(from);
+  if (to != NULL) swap->to = backing_retain(to);
+}
+
+static void show_swap(GraftEngine *self, const EngineSwap *swap) {
+  GraftError error;
+  GraftStatus status =
+      loader_exchange(self->vm, swap->fn, swap->from, swap->to, &error);
+  if (status < 0) engine_emit_error(self, &error);
+  if (swap->from == NULL || swap->to == NULL) return;
+  engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_SWAP,
+                                  .name = swap->fn->name,
+                                  .file = swap->to->file,
+                                  .line = swap->to->line,
+                                  .version = swap->to->version,
+                                  .from = backing_kind_text(swap->from),
+                                  .to = backing_kind_text(swap->to)});
+}
+
+void engine_show_swaps(GraftEngine *self) {
+  for (size_t i = 0; i < self->swaps.count; i++) {
+    EngineSwap swap = self->swaps.items[i];
+    show_swap(self, &swap);
+    if (swap.from != NULL) backing_release(self->registry, swap.from);
+    if (swap.to != NULL) backing_release(self->registry, swap.to);
+  }
+  self->swaps.count = 0;
+}
+
+static void on_error(void *context, GraftFn *fn, const GraftError *error) {
+  GraftEngine *self = context;
+  if (!registry_is_host(self->registry)) {
+    fprintf(stderr, "graft: %s: %s\n", fn->name, error->message);
+    return;
+  }
+  engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
+                                  .name = fn->name,
+                                  .file = error->file,
+                                  .line = error->line,
+                                  .message = error->message});
+}
+
+// ---------------------------------------------------------------------------
+// Opening and closing
+// ---------------------------------------------------------------------------
+
+static GraftStatus open_parts(GraftEngine *self, GraftError *error) {
+  pthread_condattr_t attributes;
+  pthread_mutex_init(&self->mutex, NULL);
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&self->changed, &attributes);
+  pthread_condattr_destroy(&attributes);
+  GraftStatus status =
+      vm_open(&(VmDesc){.allocator = &self->allocator}, &self->vm, error);
+  if (status < 0) return status;
+  vm_set_engine(self->vm, self);
+  self->registry = registry_new(&(RegistryDesc){
+      .allocator = &self->allocator,
+      .script = {.call = vm_call, .release = vm_release, .context = self->vm},
+      .context = self,
+      .on_switch = on_switch,
+      .on_error = on_error});
+  if (self->registry == NULL) return error_memory(error);
+  engine_init_hooks(self);
+  status = loader_install(self->vm, &self->hooks, error);
+  return status < 0 ? status : bindings_open(self, error);
+}
+
+GraftStatus graft_engine_open(const GraftEngineDesc *desc, GraftEngine **engine,
+                              GraftError *error) {
+  const GraftAllocator *allocator =
+      desc->allocator != NULL ? desc->allocator : &memory_default;
+  *engine = NULL;
+  GraftEngine *self = memory_new(allocator, sizeof *self);
+  if (self == NULL) return error_memory(error);
+  self->allocator = *allocator;
+  self->desc = *desc;
+  map_init(&self->files, &self->allocator);
+  report_init(&self->report, &self->allocator);
+  GraftStatus status = open_parts(self, error);
+  if (status < 0) {
+    graft_engine_close(self);
+    return status;
+  }
+  *engine = self;
+  return GRAFT_OK;
+}
+
+static void free_plans(GraftEngine *self) {
+  while (self->plans != NULL) {
+    Plan *next = self->plans->next;
+    plan_free(&self->allocator, self->plans);
+    self->plans = next;
+  }
+}
+
+// The registry lets go of scripts in the VM, so it goes first; libraries go
+// last, because the VM may hold Lua C functions of theirs.
+void graft_engine_close(GraftEngine *engine) {
+  if (engine == NULL) return;
+  GraftEngine *self = engine;
+  GraftAllocator allocator = self->allocator;
+  watch_close(self->watch);
+  vm_checker_free(self->checker);
+  free_plans(self);
+  self->on_lua_event = NULL;
+  self->desc.on_event = NULL;
+  for (size_t i = 0; i < self->swaps.count; i++) {
+    EngineSwap *swap = &self->swaps.items[i];
+    if (swap->from != NULL) backing_release(self->registry, swap->from);
+    if (swap->to != NULL) backing_release(self->registry, swap->to);
+  }
+  registry_free(self->registry);
+  vm_close(self->vm);
+  engine_clear_files(self);
+  for (size_t i = 0; i < self->libraries.count; i++) {
+    library_close(self->libraries.items[i]);
+  }
+  for (size_t i = 0; i < self->roots.count; i++) {
+    memory_free(&allocator, self->roots.items[i].path);
+    memory_free(&allocator, self->roots.items[i].only);
+  }
+  report_clear(&self->report);
+  memory_free(&allocator, self->libraries.items);
+  memory_free(&allocator, self->roots.items);
+  memory_free(&allocator, self->swaps.items);
+  pthread_cond_destroy(&self->changed);
+  pthread_mutex_destroy(&self->mutex);
+  memory_free(&allocator, self);
+}
+
+const char *graft_vm_name(void) {
+  return vm_name();
+}
+
+const char *graft_vm_version(void) {
+  return vm_version();
+}
+
+const char *graft_version(void) {
+  return GRAFT_VERSION;
+}
+
+void *graft_engine_state(GraftEngine *engine) {
+  return vm_state(engine->vm);
+}
+
+// ---------------------------------------------------------------------------
+// Natives
+// ---------------------------------------------------------------------------
+
+static GraftStatus set_native(GraftEngine *self, const char *name,
+                              const BackingDesc *desc, GraftError *error) {
+  GraftFn *fn = registry_add(self->registry, name);
+  GraftStatus status =
+      fn != NULL ? slot_set(fn, desc, error) : error_memory(error);
+  engine_show_swaps(self);
+  return status;
+}
+
+GraftStatus graft_engine_register(GraftEngine *engine, const char *name,
+                                  GraftNative code, const char *signature,
+                                  GraftError *error) {
+  Signature *parsed = NULL;
+  GraftStatus status =
+      signature_parse(&engine->allocator, signature, &parsed, error);
+  if (status < 0) return status;
+  status = set_native(engine, name,
+                      &(BackingDesc){.layer = LAYER_BUILTIN,
+                                     .kind = BACKING_NATIVE,
+                                     .code = code,
+                                     .signature = parsed},
+                      error);
+  signature_free(&engine->allocator, parsed);
+  return status;
+}
+
+static GraftStatus load_library(GraftEngine *self, const char *path,
+                                GraftError *error) {
+  Library **place = ARRAY_PUSH(&self->allocator, &self->libraries);
+  if (place == NULL) return error_memory(error);
+  GraftStatus status = library_open(&self->allocator, path, place, error);
+  if (status < 0) {
+    self->libraries.count--;
+    return status;
+  }
+  Library *library = *place;
+  for (size_t i = 0; i < library_count(library) && status == GRAFT_OK; i++) {
+    const LibraryEntry *entry = library_entry(library, i);
+    status = set_native(self, entry->name,
+                        &(BackingDesc){.layer = LAYER_NATIVE,
+                                       .kind = BACKING_NATIVE,
+                                       .code = entry->code,
+                                       .signature = entry->signature,
+                                       .why_not = entry->why_not,
+                                       .file = entry->file,
+                                       .line = entry->line},
+                        error);
+  }
+  return status;
+}
+
+GraftStatus graft_engine_natives(GraftEngine *engine, const char *path,
+                                 GraftError *error) {
+  LibraryPaths paths = {0};
+  GraftStatus status = library_find(&engine->allocator, path, &paths, error);
+  for (size_t i = 0; i < paths.count && status == GRAFT_OK; i++) {
+    status = load_library(engine, paths.items[i], error);
+  }
+  library_paths_clear(&engine->allocator, &paths);
+  return status;
+}
+
+// ---------------------------------------------------------------------------
+// Roots
+// ---------------------------------------------------------------------------
+
+// Without slashes at the end; "" for the current folder.
+static char *copy_root(const GraftEngine *self, const char *path) {
+  size_t size = strlen(path);
+  while (size > 1 && path[size - 1] == '/') size--;
+  if (size == 1 && path[0] == '.') size = 0;
+  return memory_copy_string(&self->allocator, path, size);
+}
+
+static bool has_root(const GraftEngine *self, const char *path) {
+  for (size_t i = 0; i < self->roots.count; i++) {
+    if (strcmp(self->roots.items[i].path, path) == 0) return true;
+  }
+  return false;
+}
+
+static GraftStatus add_root(GraftEngine *self, char *path, GraftError *error) {
+  if (path == NULL) return error_memory(error);
+  if (has_root(self, path)) {
+    memory_free(&self->allocator, path);
+    return GRAFT_OK;
+  }
+  pthread_mutex_lock(&self->mutex);
+  EngineRoot *root = ARRAY_PUSH(&self->allocator, &self->roots);
+  if (root != NULL) *root = (EngineRoot){.path = path, .watch_index = -1};
+  pthread_mutex_unlock(&self->mutex);
+  if (root != NULL) return GRAFT_OK;
+  memory_free(&self->allocator, path);
+  return error_memory(error);
+}
+
+static bool is_folder(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static bool is_lua_file(const char *path) {
+  size_t size = strlen(path);
+  return size > 4 && strcmp(path + size - 4, ".lua") == 0;
+}
+
+// A file's root is its folder.
+static char *root_of(const GraftEngine *self, const char *path) {
+  if (is_folder(path) || !is_lua_file(path)) return copy_root(self, path);
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL) return copy_root(self, ".");
+  size_t size = slash == path ? 1 : (size_t)(slash - path);
+  return memory_copy_string(&self->allocator, path, size);
+}
+
+GraftStatus graft_engine_add_root(GraftEngine *engine, const char *path,
+                                  GraftError *error) {
+  return add_root(engine, root_of(engine, path), error);
+}
+
+static void on_message(void *context, const char *text) {
+  GraftEngine *self = context;
+  // Comes on the watcher thread; the host's callbacks are for its own thread.
+  if (registry_is_host(self->registry)) {
+    engine_notice(self, text);
+  } else {
+    fprintf(stderr, "graft: %s\n", text);
+  }
+}
+
+static GraftStatus open_watch(GraftEngine *self, GraftError *error) {
+  self->checker = vm_checker_new();
+  if (self->checker == NULL) return error_memory(error);
+  return watch_open(&(WatchDesc){.allocator = &self->allocator,
+                                 .on_batch = engine_on_batch,
+                                 .on_message = on_message,
+                                 .context = self,
+                                 .extensions = ".lua",
+                                 .debounce_ms = self->desc.debounce_ms,
+                                 .poll_ms = self->desc.poll_ms,
+                                 .grace_ms = self->desc.grace_ms},
+                    &self->watch, error);
+}
+
+GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
+                               GraftError *error) {
+  GraftStatus status = graft_engine_add_root(engine, path, error);
+  if (status == GRAFT_OK && engine->watch == NULL) {
+    status = open_watch(engine, error);
+  }
+  if (status < 0) return status;
+  char *root = copy_root(engine, path);
+  if (root == NULL) return error_memory(error);
+  int index = watch_add_root(engine->watch, *root != '\0' ? root : ".", error);
+  memory_free(&engine->allocator, root);
+  return index < 0 ? (GraftStatus)index : GRAFT_OK;
+}
+
+// ---------------------------------------------------------------------------
+// Running
+// ---------------------------------------------------------------------------
+
+GraftStatus graft_engine_run(GraftEngine *engine, const char *path,
+                             int arg_count, const char *const *args,
+                             GraftError *error) {
+  char *module = engine_module_of(engine, path);
+  if (module == NULL) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    size_t size = strlen(name);
+    if (is_lua_file(name)) size -= 4;
+    module = memory_copy_string(&engine->allocator, name, size);
+  }
+  if (module == NULL) return error_memory(error);
+  GraftError local;
+  if (error == NULL) error = &local;
+  Script *script = NULL;
+  GraftStatus status = engine_open_script(engine, path, module, &script, error);
+  if (status == GRAFT_OK) {
+    status = loader_run(
+        engine->vm,
+        &(LoaderRun){.script = script, .arg_count = arg_count, .args = args},
+        error);
+  }
+  engine_show_swaps(engine);
+  memory_free(&engine->allocator, module);
+  return status;
+}
+
+GraftStatus graft_engine_require(GraftEngine *engine, const char *module,
+                                 GraftError *error) {
+  GraftStatus status = loader_require(engine->vm, module, error);
+  engine_show_swaps(engine);
+  return status;
+}
+
+GraftStatus graft_engine_run_text(GraftEngine *engine, const char *text,
+                                  const char *chunk_name, GraftError *error) {
+  return vm_run_text(engine->vm, text, chunk_name, error);
+}
+
+// ---------------------------------------------------------------------------
+// Slots
+// ---------------------------------------------------------------------------
+
+GraftFn *graft_engine_fn(GraftEngine *engine, const char *name) {
+  return registry_add(engine->registry, name);
+}
+
+GraftFn *graft_engine_find(GraftEngine *engine, const char *name) {
+  GraftFn *fn = registry_find(engine->registry, name);
+  return fn != NULL && fn->active != NULL ? fn : NULL;
+}
+
+GraftStatus graft_engine_swap(GraftEngine *engine, const char *name,
+                              const char *backing, GraftError *error) {
+  GraftFn *fn = registry_find(engine->registry, name);
+  if (fn == NULL) {
+    return error_set(error, GRAFT_ENOTFOUND, "no function is called '%s'",
+                     name);
+  }
+  GraftStatus status = slot_pin_text(fn, backing, error);
+  engine_show_swaps(engine);
+  return status;
+}

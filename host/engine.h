@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+//
+// Engine: owns the parts and wires them. engine.c opens, closes and answers;
+// engine_file.c knows files, roots and modules; engine_plan.c turns changes
+// into plans on the watcher thread; engine_update.c applies plans at safe
+// points.
+//
+// Threads: `plans` and the units of `files` are shared with the watcher thread
+// under `mutex`; all else belongs to the host thread.
+
+#ifndef GRAFT_ENGINE_H
+#define GRAFT_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "native/library.h"
+#include "patch/diff.h"
+#include "patch/report.h"
+#include "registry/slot.h"
+#include "vm/loader.h"
+#include "vm/patcher.h"
+#include "watch/watch.h"
+
+// A file that a script was loaded from, or may be.
+typedef struct EngineFile {
+  char *path;      // as the user named its folder
+  char *module;    // "ai.goblin"
+  Script *script;  // host thread only
+  GraftUnit *unit; // the present one; under the mutex
+  // What waits for a broken file of the same save; host thread only.
+  struct Plan *waiting;
+  GraftError shown; // the last rejection, so that it is shown once
+} EngineFile;
+
+// A change of one file, worked out as far as can be off the host thread.
+typedef struct Plan {
+  struct Plan *next;
+  char *path;
+  char *module; // or NULL when no root holds the file
+  WatchKind kind;
+  GraftUnit *unit; // NULL when it could not be parsed
+  GraftUnit *base; // what `diff` starts from
+  Diff *diff;      // NULL when the file was not loaded then
+  GraftStatus status;
+  GraftError error;
+  char *source_line; // that the error is about, or NULL
+  uint64_t notice_ns;
+  uint64_t settled_ns;
+  uint64_t planned_ns;
+} Plan;
+
+typedef struct EngineRoot {
+  char *path;      // without a slash at the end; "" for the current folder
+  int watch_index; // -1: not watched
+  char *only;      // the one file that is watched, or NULL
+} EngineRoot;
+
+// A slot whose active backing is of another kind now.
+typedef struct EngineSwap {
+  GraftFn *fn;
+  const Backing *from; // retained, or NULL
+  const Backing *to;
+} EngineSwap;
+
+struct GraftEngine {
+  GraftAllocator allocator;
+  GraftEngineDesc desc;
+  Vm *vm;
+  Registry *registry;
+  LoaderHooks hooks;
+  ARRAY(EngineRoot) roots;
+  ARRAY(Library *) libraries;
+  ARRAY(EngineFile *) file_list; // under the mutex for adding
+  Map files;                     // path → EngineFile; under the mutex
+
+  Watch *watch;
+  VmChecker *checker; // watcher thread
+  pthread_mutex_t mutex;
+  pthread_cond_t changed;
+  Plan *plans; // newest first
+  atomic_bool pending;
+
+  GraftReport report;      // of this safe point
+  bool updating;           // inside a safe point
+  ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done
+  void *listeners;         // of bindings/
+  // Called with each event before desc.on_event; true: it has been shown.
+  bool (*on_lua_event)(GraftEngine *engine, const GraftEvent *event);
+};
+
+// Provided by bindings/: the `graft` module.
+GraftStatus bindings_open(GraftEngine *engine, GraftError *error);
+
+// Tells the host and the listeners, and keeps it in the report.
+void engine_emit(GraftEngine *self, const GraftEvent *event);
+void engine_notice(GraftEngine *self, const char *text);
+void engine_emit_error(GraftEngine *self, const GraftError *error);
+
+// engine_file.c
+void engine_init_hooks(GraftEngine *self);
+void engine_clear_files(GraftEngine *self);
+EngineFile *engine_find_file(GraftEngine *self, const char *path);
+// The file with its script, ready to be run.
+GraftStatus engine_open_script(GraftEngine *self, const char *path,
+                               const char *module, Script **script,
+                               GraftError *error);
+// The module that a path is, by the roots; NULL: none, or out of memory.
+char *engine_module_of(GraftEngine *self, const char *path);
+// Gives the slots what a script shows now. `diff` NULL: all of it.
+void engine_bind_slots(GraftEngine *self, Script *script);
+bool engine_has_natives(GraftEngine *self, const char *module);
+char *engine_read_file(const GraftEngine *self, const char *path, size_t *size,
+                       GraftError *error);
+void engine_set_unit(GraftEngine *self, EngineFile *file, GraftUnit *unit);
+// A backing for a definition of a script, without `script`.
+BackingDesc engine_backing(const Script *script, int definition);
+
+// engine_plan.c
+void engine_on_batch(void *context, const WatchBatch *batch);
+typedef struct PlanDesc {
+  const char *path;
+  const char *contents;
+  size_t size;
+  WatchKind kind;
+} PlanDesc;
+// NULL when out of memory. Any thread; `checker` is that thread's.
+Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc);
+void plan_free(const GraftAllocator *allocator, Plan *self);
+
+// engine_update.c: takes a list of plans, oldest first, and owns them.
+int engine_take_plans(GraftEngine *self, Plan *plans);
+
+// engine_apply.c: applies what waits in these files, as one transaction.
+typedef ARRAY(EngineFile *) EngineFiles;
+GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
+                         GraftError *error);
+// Shows Lua the swaps that were noted, and reports them.
+void engine_show_swaps(GraftEngine *self);
+
+#endif

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+//
+// A transaction: compile, replace, run, switch slots, commit or undo, report.
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "engine.h"
+
+typedef struct Transaction {
+  GraftEngine *engine;
+  Patcher *patcher;
+  const EngineFiles *files;
+  ARRAY(SlotSnapshot *) snapshots;
+  uint64_t sweep_ns;
+  uint64_t start_ns;
+} Transaction;
+
+// ---------------------------------------------------------------------------
+// Slots
+// ---------------------------------------------------------------------------
+
+static GraftStatus keep_slot(Transaction *self, const char *name,
+                             GraftError *error) {
+  GraftFn *fn = registry_find(self->engine->registry, name);
+  if (fn == NULL) return GRAFT_OK;
+  SlotSnapshot *snapshot = slot_snapshot(fn);
+  SlotSnapshot **place =
+      snapshot != NULL ? ARRAY_PUSH(&self->engine->allocator, &self->snapshots)
+                       : NULL;
+  if (place != NULL) {
+    *place = snapshot;
+    return GRAFT_OK;
+  }
+  slot_snapshot_free(snapshot);
+  return error_memory(error);
+}
+
+// Whether what the slot says of a definition has to change.
+static bool is_new_to_slot(const Diff *diff, int definition) {
+  return diff->definition_old[definition] >= 0 &&
+         diff->changes[definition] != CHANGE_SAME &&
+         diff->new_unit->definitions[definition].shown != SHOWN_NOT;
+}
+
+static GraftStatus switch_slot(Transaction *self, FilePatch *patch,
+                               int definition, GraftError *error) {
+  GraftEngine *engine = self->engine;
+  Script *script = patch->script;
+  int before = script->slot_refs[definition];
+  if (before == 0 || patch->diff->renamed[definition]) return GRAFT_OK;
+  const char *name = patch->unit->definitions[definition].name;
+  GraftFn *fn = registry_find(engine->registry, name);
+  if (fn == NULL) return GRAFT_OK;
+  GraftStatus status = keep_slot(self, name, error);
+  if (status < 0) return status;
+  uint64_t ref = (uint64_t)patch->results[definition].slot_ref;
+  bool replaced = ref != 0;
+  if (!replaced) ref = vm_copy_ref(engine->vm, (uint64_t)before);
+  BackingDesc desc = engine_backing(script, definition);
+  desc.script = ref;
+  desc.keep_version = patch->diff->changes[definition] != CHANGE_UPDATED;
+  status = ref != 0 ? slot_set(fn, &desc, error) : error_memory(error);
+  if (status < 0) {
+    vm_release(engine->vm, ref);
+    return status;
+  }
+  script->slot_refs[definition] = (int)ref;
+  patch->results[definition].slot_ref = 0;
+  return GRAFT_OK;
+}
+
+static GraftStatus switch_slots(Transaction *self, GraftError *error) {
+  GraftStatus status = GRAFT_OK;
+  for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
+    FilePatch *patch = patcher_file(self->patcher, i);
+    for (int k = 0; k < patch->unit->definition_count && status == GRAFT_OK;
+         k++) {
+      if (is_new_to_slot(patch->diff, k)) {
+        status = switch_slot(self, patch, k, error);
+      }
+    }
+  }
+  return status;
+}
+
+static void remove_slot(GraftEngine *self, const FilePatch *patch,
+                        int definition) {
+  const Definition *gone = &patch->diff->old_unit->definitions[definition];
+  if (unit_find(patch->unit, gone->name) != NULL) return;
+  GraftFn *fn = registry_find(self->registry, gone->name);
+  if (fn == NULL || slot_find_layer(fn, LAYER_SCRIPT) == NULL) return;
+  char what[512];
+  snprintf(what, sizeof what, "deleted from %s:%d", patch->script->path,
+           gone->line);
+  GraftError error;
+  if (slot_remove(fn, LAYER_SCRIPT, what, &error) < 0) {
+    engine_emit_error(self, &error);
+  }
+}
+
+// After the commit: slots that come and go.
+static void add_and_remove_slots(Transaction *self) {
+  for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
+    FilePatch *patch = patcher_file(self->patcher, i);
+    const Diff *diff = patch->diff;
+    for (int k = 0; k < patch->unit->definition_count; k++) {
+      if (diff->renamed[k]) patch->script->slot_refs[k] = 0;
+    }
+    engine_bind_slots(self->engine, patch->script);
+    for (int k = 0; k < diff->old_unit->definition_count; k++) {
+      int now = diff->definition_new[k];
+      if (diff->old_unit->definitions[k].shown != SHOWN_NOT &&
+          (now < 0 || diff->renamed[now])) {
+        remove_slot(self->engine, patch, k);
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------
+// The report
+// ---------------------------------------------------------------------------
+
+static void emit_definition(GraftEngine *self, GraftEventKind kind,
+                            const Script *script,
+                            const Definition *definition) {
+  GraftEvent event = {.kind = kind,
+                      .name = definition->name,
+                      .file = script->path,
+                      .line = definition->line};
+  GraftFn *fn = registry_find(self->registry, definition->name);
+  if (fn != NULL && kind != GRAFT_EVENT_DELETE) {
+    const Backing *backing = slot_find_layer(fn, LAYER_SCRIPT);
+    if (backing != NULL) event.version = backing->version;
+  }
+  engine_emit(self, &event);
+}
+
+static void emit_stale(GraftEngine *self, const FilePatch *patch,
+                       int definition) {
+  int count = patch->results[definition].stale;
+  if (count == 0) return;
+  const Definition *origin = &patch->unit->definitions[definition];
+  engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_STALE,
+                                  .name = origin->name,
+                                  .file = patch->script->path,
+                                  .line = origin->line,
+                                  .count = count});
+}
+
+static void emit_deleted(GraftEngine *self, const FilePatch *patch) {
+  const Diff *diff = patch->diff;
+  for (int i = 0; i < diff->old_unit->definition_count; i++) {
+    const Definition *gone = &diff->old_unit->definitions[i];
+    int now = diff->definition_new[i];
+    if (now >= 0 && !diff->renamed[now]) continue;
+    emit_definition(self, GRAFT_EVENT_DELETE, patch->script, gone);
+    if (patch->orphans[i] == 0) continue;
+    engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ORPHAN,
+                                    .name = gone->name,
+                                    .file = patch->script->path,
+                                    .line = gone->line,
+                                    .count = patch->orphans[i]});
+  }
+}
+
+static void emit_file(GraftEngine *self, const FilePatch *patch) {
+  const Diff *diff = patch->diff;
+  for (int i = 0; i < patch->unit->definition_count; i++) {
+    const Definition *definition = &patch->unit->definitions[i];
+    if (diff->changes[i] == CHANGE_ADDED || diff->renamed[i]) {
+      emit_definition(self, GRAFT_EVENT_ADD, patch->script, definition);
+    } else if (diff->changes[i] == CHANGE_UPDATED) {
+      emit_definition(self, GRAFT_EVENT_UPDATE, patch->script, definition);
+    }
+    emit_stale(self, patch, i);
+  }
+  emit_deleted(self, patch);
+}
+
+static GraftEventKind note_event(NoteKind kind) {
+  switch (kind) {
+  case NOTE_RUN:
+    return GRAFT_EVENT_RUN;
+  case NOTE_KEEP:
+    return GRAFT_EVENT_KEEP;
+  case NOTE_DEPENDS:
+    return GRAFT_EVENT_DEPENDS;
+  case NOTE_ORPHAN:
+    return GRAFT_EVENT_ORPHAN;
+  case NOTE_SILENT:
+    return GRAFT_EVENT_NOTICE;
+  case NOTE_STALE:
+    return GRAFT_EVENT_STALE;
+  }
+  return GRAFT_EVENT_NOTICE;
+}
+
+static void emit_note(GraftEngine *self, const Note *note) {
+  GraftEvent event = {.kind = note_event(note->kind),
+                      .name = note->name,
+                      .file = note->file,
+                      .line = note->line,
+                      .message = note->text};
+  char text[256];
+  if (note->kind == NOTE_SILENT) {
+    snprintf(text, sizeof text,
+             "%s is silent now: the statement that handed it over is gone",
+             note->name);
+    event.message = text;
+  }
+  engine_emit(self, &event);
+}
+
+static double milliseconds(uint64_t from, uint64_t to) {
+  return to > from ? (double)(to - from) / 1e6 : 0;
+}
+
+static void emit_patch(Transaction *self, bool ok) {
+  uint64_t now = watch_now();
+  GraftEvent event = {.kind = GRAFT_EVENT_PATCH, .ok = ok};
+  for (size_t i = 0; i < self->files->count; i++) {
+    const Plan *plan = self->files->items[i]->waiting;
+    if (plan == NULL) continue;
+    double settle = milliseconds(plan->notice_ns, plan->settled_ns);
+    double planned = milliseconds(plan->settled_ns, plan->planned_ns);
+    if (settle > event.settle_ms) event.settle_ms = settle;
+    if (planned > event.plan_ms) event.plan_ms = planned;
+  }
+  event.sweep_ms = (double)self->sweep_ns / 1e6;
+  event.apply_ms = milliseconds(self->start_ns, now) - event.sweep_ms;
+  engine_emit(self->engine, &event);
+}
+
+static void emit_all(Transaction *self) {
+  for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
+    emit_file(self->engine, patcher_file(self->patcher, i));
+  }
+  for (size_t i = 0; i < patcher_note_count(self->patcher); i++) {
+    emit_note(self->engine, patcher_note(self->patcher, i));
+  }
+  engine_show_swaps(self->engine);
+}
+
+// ---------------------------------------------------------------------------
+// Commit or undo
+// ---------------------------------------------------------------------------
+
+static void undo(Transaction *self) {
+  for (size_t i = self->snapshots.count; i > 0; i--) {
+    slot_restore(self->snapshots.items[i - 1]);
+  }
+  self->snapshots.count = 0;
+  if (self->patcher == NULL) return;
+  for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
+    FilePatch *patch = patcher_file(self->patcher, i);
+    for (int k = 0; k < patch->unit->definition_count; k++) {
+      vm_release(self->engine->vm, (uint64_t)patch->results[k].slot_ref);
+      patch->results[k].slot_ref = 0;
+    }
+  }
+}
+
+static bool has_news(const Transaction *self) {
+  for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
+    if (!diff_is_empty(patcher_file(self->patcher, i)->diff)) return true;
+  }
+  return false;
+}
+
+static void commit(Transaction *self) {
+  bool news = has_news(self);
+  patcher_commit(self->patcher);
+  for (size_t i = 0; i < self->files->count; i++) {
+    engine_set_unit(self->engine, self->files->items[i],
+                    self->files->items[i]->script->unit);
+  }
+  add_and_remove_slots(self);
+  if (!news) return;
+  emit_all(self);
+  emit_patch(self, true);
+}
+
+static GraftStatus add_files(Transaction *self, GraftError *error) {
+  GraftStatus status = GRAFT_OK;
+  for (size_t i = 0; i < self->files->count && status == GRAFT_OK; i++) {
+    EngineFile *file = self->files->items[i];
+    Plan *plan = file->waiting;
+    Diff *diff = plan->diff;
+    plan->diff = NULL;
+    // The plan may have been made before another one was applied.
+    if (diff == NULL || diff->old_unit != file->script->unit) {
+      diff_free(diff);
+      diff = diff_new(&self->engine->allocator, file->script->unit, plan->unit);
+    }
+    status = diff != NULL ? patcher_add(self->patcher, file->script, plan->unit,
+                                        diff, error)
+                          : error_memory(error);
+  }
+  return status;
+}
+
+static GraftStatus transact(Transaction *self, GraftError *error) {
+  self->patcher = patcher_new(self->engine->vm);
+  if (self->patcher == NULL) return error_memory(error);
+  GraftStatus status = add_files(self, error);
+  if (status < 0) return status;
+  uint64_t before = watch_now();
+  status = patcher_replace(self->patcher, error);
+  self->sweep_ns = watch_now() - before;
+  if (status == GRAFT_OK) status = switch_slots(self, error);
+  if (status == GRAFT_OK) status = patcher_run(self->patcher, error);
+  return status;
+}
+
+GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
+                         GraftError *error) {
+  Transaction transaction = {
+      .engine = self, .files = files, .start_ns = watch_now()};
+  GraftStatus status = transact(&transaction, error);
+  if (status == GRAFT_OK) {
+    commit(&transaction);
+  } else {
+    undo(&transaction);
+  }
+  for (size_t i = 0; i < transaction.snapshots.count; i++) {
+    slot_snapshot_free(transaction.snapshots.items[i]);
+  }
+  memory_free(&self->allocator, transaction.snapshots.items);
+  patcher_free(transaction.patcher);
+  return status;
+}

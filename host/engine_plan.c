@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+
+#include <string.h>
+
+#include "base/error.h"
+#include "engine.h"
+
+void plan_free(const GraftAllocator *allocator, Plan *self) {
+  if (self == NULL) return;
+  diff_free(self->diff);
+  unit_release(self->unit);
+  unit_release(self->base);
+  memory_free(allocator, self->path);
+  memory_free(allocator, self->module);
+  memory_free(allocator, self->source_line);
+  memory_free(allocator, self);
+}
+
+static size_t line_length(const char *at, const char *end) {
+  size_t length = 0;
+  while (at + length < end && at[length] != '\n' && at[length] != '\r') {
+    length++;
+  }
+  return length;
+}
+
+// Keeps the line that an error is about, for showing it.
+static void keep_line(const GraftAllocator *allocator, Plan *self,
+                      const PlanDesc *desc) {
+  const char *at = desc->contents;
+  const char *end = at + desc->size;
+  for (int line = 1; line < self->error.line && at < end; line++) {
+    at += line_length(at, end);
+    if (end - at >= 2 && at[0] == '\r' && at[1] == '\n') at++;
+    if (at < end) at++;
+  }
+  self->source_line = memory_copy_string(allocator, at, line_length(at, end));
+}
+
+// The VM's messages have no column. It is that of the parser's error if both
+// mean the same line, or of the token that the message quotes.
+static void find_column(Plan *self, const GraftError *parsed) {
+  if (parsed->status < 0 && parsed->line == self->error.line) {
+    self->error.column = parsed->column;
+    return;
+  }
+  const char *near = strstr(self->error.message, "near '");
+  if (near == NULL || self->source_line == NULL) return;
+  near += strlen("near '");
+  const char *quote = strrchr(near, '\'');
+  if (quote == NULL || quote == near) return;
+  char token[64];
+  size_t size = (size_t)(quote - near);
+  if (size >= sizeof token) return;
+  memcpy(token, near, size);
+  token[size] = '\0';
+  const char *found = strstr(self->source_line, token);
+  if (found != NULL) self->error.column = (int)(found - self->source_line) + 1;
+}
+
+// The VM's own compiler has the last word, and its message is shown (U1).
+static void compile(GraftEngine *engine, VmChecker *checker, Plan *self,
+                    const PlanDesc *desc) {
+  GraftError parsed = {.status = GRAFT_OK};
+  GraftUnitDesc unit_desc = {.source = desc->contents,
+                             .size = desc->size,
+                             .module = self->module,
+                             .file = desc->path,
+                             .allocator = &engine->allocator};
+  self->status = graft_unit_compile(&unit_desc, &self->unit, &parsed);
+  if (self->status == GRAFT_ENOMEM) {
+    self->error = parsed;
+    return;
+  }
+  size_t start = 0;
+  if (self->unit != NULL) {
+    start = self->unit->code_start;
+  }
+  GraftStatus checked =
+      vm_checker_check(checker, desc->contents + start, desc->size - start,
+                       desc->path, &self->error);
+  if (checked < 0) {
+    self->status = checked;
+    keep_line(&engine->allocator, self, desc);
+    find_column(self, &parsed);
+  } else if (self->status < 0) {
+    self->error = parsed;
+    error_at(&self->error, desc->path, parsed.line, parsed.column);
+    keep_line(&engine->allocator, self, desc);
+  }
+}
+
+static void find_base(GraftEngine *engine, Plan *self) {
+  pthread_mutex_lock(&engine->mutex);
+  EngineFile *file = map_find(&engine->files, self->path);
+  if (file != NULL) self->base = unit_retain(file->unit);
+  pthread_mutex_unlock(&engine->mutex);
+}
+
+Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc) {
+  const GraftAllocator *allocator = &engine->allocator;
+  Plan *self = memory_new(allocator, sizeof *self);
+  if (self == NULL) return NULL;
+  PlanDesc known = *desc;
+  if (known.contents == NULL) known.contents = "";
+  self->kind = desc->kind;
+  self->path = memory_copy_string(allocator, desc->path, strlen(desc->path));
+  self->module = engine_module_of(engine, desc->path);
+  if (self->path == NULL) {
+    plan_free(allocator, self);
+    return NULL;
+  }
+  find_base(engine, self);
+  // A file that nobody has loaded is of interest only as a new module.
+  if (self->base == NULL) return self;
+  compile(engine, checker, self, &known);
+  if (self->status < 0) return self;
+  self->diff = diff_new(allocator, self->base, self->unit);
+  if (self->diff == NULL) self->status = error_memory(&self->error);
+  return self;
+}
+
+static bool is_lua(const char *path) {
+  size_t size = strlen(path);
+  return size > 4 && strcmp(path + size - 4, ".lua") == 0;
+}
+
+// On the watcher thread.
+void engine_on_batch(void *context, const WatchBatch *batch) {
+  GraftEngine *self = context;
+  Plan *plans = NULL;
+  for (size_t i = 0; i < batch->count; i++) {
+    WatchChange *change = &batch->changes[i];
+    if (!is_lua(change->path) && engine_find_file(self, change->path) == NULL) {
+      continue;
+    }
+    Plan *plan = plan_new(self, self->checker,
+                          &(PlanDesc){.path = change->path,
+                                      .contents = change->contents,
+                                      .size = change->size,
+                                      .kind = change->kind});
+    if (plan == NULL) continue;
+    plan->notice_ns = change->notice_ns;
+    plan->settled_ns = change->settled_ns;
+    plan->planned_ns = watch_now();
+    plan->next = plans;
+    plans = plan;
+  }
+  if (plans == NULL) return;
+  Plan *last = plans;
+  while (last->next != NULL) last = last->next;
+  pthread_mutex_lock(&self->mutex);
+  last->next = self->plans;
+  self->plans = plans;
+  atomic_store(&self->pending, true);
+  pthread_cond_broadcast(&self->changed);
+  pthread_mutex_unlock(&self->mutex);
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+//
+// Safe points: which changes become a transaction, and which wait.
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "engine.h"
+
+// ---------------------------------------------------------------------------
+// Changed files
+// ---------------------------------------------------------------------------
+
+// A new file of a module that everybody knows as natives alone.
+static void add_script(GraftEngine *self, const Plan *plan) {
+  if (plan->kind == WATCH_REMOVED || plan->module == NULL ||
+      !engine_has_natives(self, plan->module)) {
+    return;
+  }
+  GraftError error;
+  Script *script = NULL;
+  GraftStatus status =
+      engine_open_script(self, plan->path, plan->module, &script, &error);
+  if (status == GRAFT_OK) status = loader_add_script(self->vm, script, &error);
+  if (status == GRAFT_OK) {
+    for (int i = 0; i < script->unit->definition_count; i++) {
+      const Definition *added = &script->unit->definitions[i];
+      if (added->shown == SHOWN_NOT) continue;
+      engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ADD,
+                                      .name = added->name,
+                                      .file = script->path,
+                                      .line = added->line,
+                                      .version = 1});
+    }
+  } else {
+    engine_emit(self,
+                &(GraftEvent){.kind = GRAFT_EVENT_REJECT,
+                              .file = error.file[0] ? error.file : plan->path,
+                              .line = error.line,
+                              .message = error.message});
+  }
+  engine_show_swaps(self);
+  engine_emit(
+      self, &(GraftEvent){.kind = GRAFT_EVENT_PATCH, .ok = status == GRAFT_OK});
+}
+
+// Whether the module is in use, so that a new file of it matters.
+static void take_plan(GraftEngine *self, Plan *plan) {
+  EngineFile *file = engine_find_file(self, plan->path);
+  if (file == NULL || file->script == NULL) {
+    add_script(self, plan);
+    plan_free(&self->allocator, plan);
+    return;
+  }
+  plan_free(&self->allocator, file->waiting);
+  file->waiting = plan;
+}
+
+static bool same_error(const GraftError *left, const GraftError *right) {
+  return left->status == right->status && left->line == right->line &&
+         left->column == right->column &&
+         strcmp(left->message, right->message) == 0;
+}
+
+// Shown once (T3).
+static void reject(GraftEngine *self, EngineFile *file, const GraftError *error,
+                   const char *source) {
+  if (same_error(&file->shown, error)) return;
+  file->shown = *error;
+  engine_emit(self,
+              &(GraftEvent){.kind = GRAFT_EVENT_REJECT,
+                            .file = error->file[0] ? error->file : file->path,
+                            .line = error->line,
+                            .column = error->column,
+                            .message = error->message,
+                            .source = source});
+}
+
+// ---------------------------------------------------------------------------
+// Transactions
+// ---------------------------------------------------------------------------
+
+// The files that wait, sorted by path so that a transaction does the same
+// whatever the order of events.
+static bool collect(GraftEngine *self, EngineFiles *files) {
+  for (size_t i = 0; i < self->file_list.count; i++) {
+    EngineFile *file = self->file_list.items[i];
+    if (file->waiting == NULL) continue;
+    EngineFile **place = ARRAY_PUSH(&self->allocator, files);
+    if (place == NULL) return false;
+    size_t at = files->count - 1;
+    while (at > 0 && strcmp(files->items[at - 1]->path, file->path) > 0) {
+      files->items[at] = files->items[at - 1];
+      at--;
+    }
+    files->items[at] = file;
+  }
+  return true;
+}
+
+// Whether a file cannot be compiled; then nothing is applied (T1).
+static bool reject_broken(GraftEngine *self, const EngineFiles *files) {
+  bool broken = false;
+  for (size_t i = 0; i < files->count; i++) {
+    const Plan *plan = files->items[i]->waiting;
+    if (plan->status >= 0) continue;
+    broken = true;
+    reject(self, files->items[i], &plan->error, plan->source_line);
+  }
+  return broken;
+}
+
+static void settle(GraftEngine *self, const EngineFiles *files) {
+  for (size_t i = 0; i < files->count; i++) {
+    plan_free(&self->allocator, files->items[i]->waiting);
+    files->items[i]->waiting = NULL;
+    files->items[i]->shown = (GraftError){0};
+  }
+}
+
+static EngineFile *find_shown_file(const EngineFiles *files,
+                                   const GraftError *error) {
+  for (size_t i = 0; i < files->count; i++) {
+    if (strcmp(files->items[i]->path, error->file) == 0) return files->items[i];
+  }
+  return files->items[0];
+}
+
+static void apply_waiting(GraftEngine *self) {
+  EngineFiles files = {0};
+  bool complete = collect(self, &files);
+  if (complete && files.count > 0) {
+    GraftError error = {.status = GRAFT_OK};
+    bool ok = !reject_broken(self, &files);
+    if (ok && engine_apply(self, &files, &error) < 0) {
+      ok = false;
+      reject(self, find_shown_file(&files, &error), &error, NULL);
+    }
+    if (ok) {
+      settle(self, &files);
+    } else {
+      engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_PATCH, .ok = false});
+    }
+  }
+  if (!complete) engine_notice(self, error_text(GRAFT_ENOMEM));
+  memory_free(&self->allocator, files.items);
+}
+
+int engine_take_plans(GraftEngine *self, Plan *plans) {
+  report_clear(&self->report);
+  self->updating = true;
+  while (plans != NULL) {
+    Plan *next = plans->next;
+    plans->next = NULL;
+    take_plan(self, plans);
+    plans = next;
+  }
+  apply_waiting(self);
+  self->updating = false;
+  return self->report.events.count > 0;
+}
+
+// ---------------------------------------------------------------------------
+// Public
+// ---------------------------------------------------------------------------
+
+static Plan *take_queue(GraftEngine *self) {
+  pthread_mutex_lock(&self->mutex);
+  Plan *newest = self->plans;
+  self->plans = NULL;
+  atomic_store(&self->pending, false);
+  pthread_mutex_unlock(&self->mutex);
+  Plan *oldest = NULL;
+  while (newest != NULL) {
+    Plan *next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  return oldest;
+}
+
+int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
+  if (report != NULL) *report = NULL;
+  if (!atomic_load_explicit(&engine->pending, memory_order_relaxed) ||
+      engine->updating) {
+    return 0;
+  }
+  int changed = engine_take_plans(engine, take_queue(engine));
+  if (changed && report != NULL) *report = &engine->report;
+  return changed;
+}
+
+bool graft_engine_wait(GraftEngine *engine, int timeout_ms) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += timeout_ms / 1000;
+  until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+  if (until.tv_nsec >= 1000000000) {
+    until.tv_nsec -= 1000000000;
+    until.tv_sec++;
+  }
+  pthread_mutex_lock(&engine->mutex);
+  int failed = 0;
+  while (!atomic_load(&engine->pending) && failed == 0) {
+    failed = pthread_cond_timedwait(&engine->changed, &engine->mutex, &until);
+  }
+  bool pending = atomic_load(&engine->pending);
+  pthread_mutex_unlock(&engine->mutex);
+  return pending;
+}
+
+static Plan *plan_file(GraftEngine *self, VmChecker *checker,
+                       EngineFile *file) {
+  GraftError error;
+  size_t size = 0;
+  uint64_t start = watch_now();
+  char *text = engine_read_file(self, file->path, &size, &error);
+  Plan *plan = plan_new(
+      self, checker,
+      &(PlanDesc){.path = file->path,
+                  .contents = text,
+                  .size = size,
+                  .kind = text != NULL ? WATCH_CHANGED : WATCH_REMOVED});
+  if (plan != NULL) {
+    plan->notice_ns = plan->settled_ns = start;
+    plan->planned_ns = watch_now();
+  }
+  if (text != NULL && self->watch != NULL) {
+    watch_prime(self->watch, file->path, text, size);
+  }
+  memory_free(&self->allocator, text);
+  return plan;
+}
+
+int graft_engine_reload(GraftEngine *engine, const char *path,
+                        const GraftReport **report) {
+  if (report != NULL) *report = NULL;
+  if (engine->updating) return 0;
+  VmChecker *checker = vm_checker_new();
+  Plan *plans = take_queue(engine);
+  Plan **last = &plans;
+  while (*last != NULL) last = &(*last)->next;
+  for (size_t i = 0; i < engine->file_list.count && checker != NULL; i++) {
+    EngineFile *file = engine->file_list.items[i];
+    if (file->script == NULL ||
+        (path != NULL && strcmp(path, file->path) != 0)) {
+      continue;
+    }
+    *last = plan_file(engine, checker, file);
+    if (*last != NULL) last = &(*last)->next;
+  }
+  vm_checker_free(checker);
+  int changed = engine_take_plans(engine, plans);
+  if (changed && report != NULL) *report = &engine->report;
+  return changed;
+}

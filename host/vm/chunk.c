@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+
+#include "vm/chunk.h"
+
+#include "vm/proto.h"
+
+static void unmap(ScriptChunk *self) {
+  Vm *vm = self->script->vm;
+  for (size_t i = 0; i < self->count; i++) {
+    ScriptProto *known = pointer_map_find(&vm->protos, self->protos[i].proto);
+    if (known == &self->protos[i]) {
+      pointer_map_remove(&vm->protos, self->protos[i].proto);
+    }
+  }
+}
+
+// NULL when out of memory. The list is given up in any case.
+static ScriptChunk *make(Script *script, ProtoList *list) {
+  Vm *vm = script->vm;
+  ScriptChunk *self = memory_new(
+      &vm->allocator, sizeof *self + list->count * sizeof self->protos[0]);
+  if (self != NULL) {
+    self->script = script;
+    self->count = list->count;
+    self->walk = vm->walk + 1;
+  }
+  bool complete = self != NULL;
+  for (size_t i = 0; i < list->count && complete; i++) {
+    self->protos[i] = (ScriptProto){.proto = list->items[i].proto,
+                                    .chunk = self,
+                                    .definition = SCRIPT_NONE};
+    complete =
+        pointer_map_set(&vm->protos, self->protos[i].proto, &self->protos[i]);
+  }
+  memory_free(&vm->allocator, list->items);
+  if (complete) return self;
+  if (self != NULL) unmap(self);
+  memory_free(&vm->allocator, self);
+  return NULL;
+}
+
+typedef struct Listing {
+  ProtoList list;
+  const GraftAllocator *allocator;
+} Listing;
+
+// stack: function, listing
+static int list_protos(lua_State *L) {
+  Listing *listing = lua_touserdata(L, 2);
+  proto_list(L, 1, listing->allocator, &listing->list);
+  return 0;
+}
+
+ScriptChunk *chunk_new(Script *script, lua_State *L) {
+  Listing listing = {.allocator = &script->vm->allocator};
+  lua_pushvalue(L, -1);
+  int ref = vm_ref(script->vm, L);
+  lua_pushcfunction(L, list_protos);
+  lua_pushvalue(L, -2);
+  lua_pushlightuserdata(L, &listing);
+  int status = lua_pcall(L, 2, 0, 0);
+  if (status != LUA_OK) {
+    memory_free(listing.allocator, listing.list.items);
+    vm_unref(script->vm, ref);
+    lua_error(L);
+  }
+  ScriptChunk *self = make(script, &listing.list);
+  if (self == NULL) {
+    vm_unref(script->vm, ref);
+    luaL_error(L, "out of memory");
+  }
+  self->ref = ref;
+  self->fresh = script->patch;
+  self->next = script->chunks;
+  script->chunks = self;
+  return self;
+}
+
+void chunk_free(ScriptChunk *self) {
+  if (self == NULL) return;
+  Script *script = self->script;
+  ScriptChunk **link = &script->chunks;
+  while (*link != NULL && *link != self) link = &(*link)->next;
+  if (*link != NULL) *link = self->next;
+  unmap(self);
+  vm_unref(script->vm, self->ref);
+  memory_free(&script->vm->allocator, self);
+}
+
+void chunk_map(ScriptChunk *self, size_t index, int definition) {
+  self->protos[index].definition = definition;
+}

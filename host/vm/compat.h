@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// Compat: the one place that knows how the C interfaces of Lua 5.4 and LuaJIT
+// differ in name. The rest of vm/ and bindings/ is written once. What differs
+// in behaviour has a function in the module that it belongs to.
+
+#ifndef GRAFT_VM_COMPAT_H
+#define GRAFT_VM_COMPAT_H
+
+#include <lua.h>
+#include <lauxlib.h>
+#include <lualib.h>
+
+#if LUA_VERSION_NUM == 501
+#define VM_LUAJIT 1
+#include <luajit.h>
+
+#define LUA_OK 0
+#define lua_rawlen(L, index) lua_objlen((L), (index))
+#define lua_pushglobaltable(L) lua_pushvalue((L), LUA_GLOBALSINDEX)
+#define luaL_loadbufferx_text(L, text, size, name)                             \
+  luaL_loadbufferx((L), (text), (size), (name), "t")
+#define VM_NAME "luajit"
+
+static inline int lua_absindex(lua_State *L, int index) {
+  return index > 0 || index <= LUA_REGISTRYINDEX ? index
+                                                 : lua_gettop(L) + index + 1;
+}
+
+static inline int compat_rawget_type(lua_State *L, int index) {
+  lua_rawget(L, index);
+  return lua_type(L, -1);
+}
+
+static inline void lua_rawgetp(lua_State *L, int index, const void *key) {
+  index = lua_absindex(L, index);
+  lua_pushlightuserdata(L, (void *)key);
+  lua_rawget(L, index);
+}
+
+static inline void lua_rawsetp(lua_State *L, int index, const void *key) {
+  index = lua_absindex(L, index);
+  lua_pushlightuserdata(L, (void *)key);
+  lua_insert(L, -2);
+  lua_rawset(L, index);
+}
+
+#else
+#define VM_LUAJIT 0
+#define luaL_loadbufferx_text(L, text, size, name)                             \
+  luaL_loadbufferx((L), (text), (size), (name), "t")
+#define VM_NAME "lua54"
+
+static inline int compat_rawget_type(lua_State *L, int index) {
+  return lua_rawget(L, index);
+}
+#endif
+
+#endif

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+
+#include <string.h>
+
+#include "base/buffer.h"
+#include "vm/cell.h"
+#include "vm/chunk.h"
+#include "vm/patcher_state.h"
+
+// A text being put together from pieces of the new source, each at its own
+// line.
+typedef struct Text {
+  Buffer buffer;
+  const GraftUnit *unit;
+  int line;
+  // What the prototypes of the text are, in order.
+  ARRAY(int) protos;
+} Text;
+
+static void add_proto(Text *self, int definition) {
+  int *place = ARRAY_PUSH(self->buffer.allocator, &self->protos);
+  if (place == NULL) {
+    self->buffer.failed = true;
+  } else {
+    *place = definition;
+  }
+}
+
+static void add_protos(Text *self, int first, int end) {
+  for (int i = first; i < end; i++) add_proto(self, i);
+}
+
+// Line ends as Lua counts them: CR LF and LF CR are one.
+static int count_lines(const char *text, size_t size) {
+  int count = 0;
+  for (size_t i = 0; i < size; i++) {
+    if (text[i] != '\n' && text[i] != '\r') continue;
+    count++;
+    bool pair = i + 1 < size && text[i + 1] != text[i] &&
+                (text[i + 1] == '\n' || text[i + 1] == '\r');
+    if (pair) i++;
+  }
+  return count;
+}
+
+static void add_source(Text *self, uint32_t start, uint32_t end) {
+  const char *text = self->unit->source + start;
+  buffer_add(&self->buffer, text, end - start);
+  self->line += count_lines(text, end - start);
+}
+
+static void go_to_line(Text *self, int line) {
+  if (line <= self->line) return;
+  buffer_add_repeated(&self->buffer, '\n', (size_t)(line - self->line));
+  self->line = line;
+}
+
+// The part of a function from its parameters on.
+static void add_function(Text *self, const Definition *definition) {
+  uint32_t start = definition->parameters_start;
+  const char *head = self->unit->source + definition->whole.start;
+  go_to_line(self, definition->start_line +
+                       count_lines(head, start - definition->whole.start));
+  buffer_add_text(&self->buffer, "function(");
+  if (definition->has_self) {
+    bool more = definition->parameter_count > 1 || definition->vararg;
+    buffer_add_text(&self->buffer, more ? "self," : "self");
+  }
+  add_source(self, start + 1, definition->whole.end);
+}
+
+static void add_local(Text *self, const char *name, const char *constant) {
+  if (constant != NULL) {
+    buffer_format(&self->buffer, "local %s<const> =%s;", name, constant);
+  } else {
+    buffer_format(&self->buffer, "local %s;", name);
+  }
+}
+
+static const char *constant_of(const GraftUnit *unit, int variable) {
+  const Variable *bound = &unit->variables[variable];
+  return bound->attribute == ATTRIBUTE_CONSTANT ? bound->constant : NULL;
+}
+
+static void add_maker(Text *self, int index) {
+  const Definition *definition = &self->unit->definitions[index];
+  buffer_format(&self->buffer, "(...)[%d]=function()", index + 1);
+  for (uint32_t i = 0; i < definition->capture_count; i++) {
+    const Capture *capture = &definition->captures[i];
+    if (capture->variable < 0) continue;
+    add_local(self, capture->name, constant_of(self->unit, capture->variable));
+  }
+  if (definition->env_variable >= 0 &&
+      definition_capture(definition, "_ENV") == NULL) {
+    add_local(self, "_ENV", NULL);
+  }
+  buffer_add_text(&self->buffer, "return ");
+  add_proto(self, SCRIPT_NONE);
+  add_protos(self, index, definition->subtree_end);
+  add_function(self, definition);
+  buffer_add_text(&self->buffer, " end;");
+}
+
+// ---------------------------------------------------------------------------
+// Statements
+// ---------------------------------------------------------------------------
+
+// Variables of the module that a statement names, itself or in a function.
+typedef struct Names {
+  bool *used; // by variable
+  const GraftUnit *unit;
+  int statement;
+} Names;
+
+static void use(Names *self, int variable) {
+  if (variable < 0) return;
+  const Variable *bound = &self->unit->variables[variable];
+  bool outside = bound->owner < 0 && bound->top;
+  bool own = bound->statement == self->statement && bound->owner < 0;
+  const Statement *statement = &self->unit->statements[self->statement];
+  // A local that the statement declares at the top is known to the functions
+  // in it only when it is a `local function`.
+  if (own && statement->kind != STATEMENT_LOCAL_FUNCTION) return;
+  if (outside) self->used[variable] = true;
+}
+
+static void use_statement(Names *self) {
+  const GraftUnit *unit = self->unit;
+  const Statement *statement = &unit->statements[self->statement];
+  for (uint32_t i = 0; i < statement->read_count; i++) {
+    use(self, unit->reads[statement->first_read + i].variable);
+  }
+  for (uint32_t i = 0; i < statement->assignment_count; i++) {
+    uint32_t index = statement->first_assignment + i;
+    use(self, unit->assignments[index].target.variable);
+  }
+  if (statement->kind == STATEMENT_CALL) use(self, statement->callee.variable);
+  for (int i = 0; i < statement->definition_count; i++) {
+    const Definition *definition =
+        &unit->definitions[statement->first_definition + i];
+    for (uint32_t k = 0; k < definition->capture_count; k++) {
+      use(self, definition->captures[k].variable);
+    }
+    use(self, definition->env_variable);
+  }
+}
+
+static void add_names(Text *self, int statement, bool *used) {
+  const GraftUnit *unit = self->unit;
+  memset(used, 0, sizeof(bool) * (size_t)(unit->variable_count + 1));
+  Names names = {used, unit, statement};
+  use_statement(&names);
+  for (int i = 0; i < unit->variable_count; i++) {
+    if (used[i]) add_local(self, unit->variables[i].name, constant_of(unit, i));
+  }
+}
+
+// Where the values of a local or an assignment begin.
+static uint32_t values_start(const GraftUnit *unit,
+                             const Statement *statement) {
+  const Assignment *first = &unit->assignments[statement->first_assignment];
+  return unit->values[first->value].range.start;
+}
+
+// A statement that gives values is cut down to these; a local function gives
+// the function; any other statement runs as it stands.
+static void add_statement(Text *self, const PatchedFile *file, int place,
+                          bool *used) {
+  const GraftUnit *unit = self->unit;
+  int index = file->patch.diff->run[place];
+  const Statement *statement = &unit->statements[index];
+  buffer_format(&self->buffer, "(...)[%d]=function()", place + 1);
+  add_names(self, index, used);
+  buffer_add_text(&self->buffer, "return function(...)");
+  add_proto(self, SCRIPT_NONE);
+  add_proto(self, SCRIPT_NONE);
+  add_protos(self, statement->first_definition,
+             statement->first_definition + statement->definition_count);
+  if (statement->kind == STATEMENT_LOCAL_FUNCTION) {
+    buffer_add_text(&self->buffer, " return ");
+    add_function(self, &unit->definitions[statement->first_definition]);
+  } else if (!statement_gives_values(file, index)) {
+    go_to_line(self, statement->line);
+    buffer_add_text(&self->buffer, " ");
+    add_source(self, statement->range.start, statement->range.end);
+  } else if (statement->assignment_count > 0 &&
+             unit->assignments[statement->first_assignment].value >= 0) {
+    uint32_t start = values_start(unit, statement);
+    const char *head = unit->source + statement->range.start;
+    go_to_line(self, statement->line +
+                         count_lines(head, start - statement->range.start));
+    buffer_add_text(&self->buffer, " return ");
+    add_source(self, start, statement->range.end);
+  }
+  buffer_add_text(&self->buffer, "\nend end;");
+  self->line++;
+}
+
+// ---------------------------------------------------------------------------
+// Compiling
+// ---------------------------------------------------------------------------
+
+static void start_text(Text *self, PatchedFile *file) {
+  *self = (Text){.unit = file->patch.unit, .line = 1};
+  buffer_init(&self->buffer, &file->patch.script->vm->allocator);
+}
+
+static void clear_text(Text *self) {
+  memory_free(self->buffer.allocator, self->protos.items);
+  buffer_clear(&self->buffer);
+}
+
+// Compiles the text and calls it with the table at `makers`. Frees the text,
+// also when it raises.
+static void run_text(Text *self, Script *script, lua_State *L, int makers) {
+  if (self->buffer.failed) {
+    clear_text(self);
+    luaL_error(L, "out of memory");
+  }
+  int status = LUA_OK;
+  if (self->buffer.size > 0) {
+    status = luaL_loadbufferx_text(L, self->buffer.text, self->buffer.size,
+                                   script->chunk_name);
+  }
+  bool compiled = self->buffer.size > 0;
+  buffer_clear(&self->buffer);
+  if (status != LUA_OK) {
+    clear_text(self);
+    lua_error(L);
+  }
+  if (!compiled) return;
+#if VM_LUAJIT
+  vm_push(script->vm, L, script->environment_ref);
+  lua_getfenv(L, -1);
+  lua_setfenv(L, -3);
+  lua_pop(L, 1);
+#endif
+  // The list of prototypes is freed by the garbage collector when this raises.
+  size_t size = sizeof(int) * self->protos.count;
+  int *protos = lua_newuserdata(L, size > 0 ? size : 1);
+  if (size > 0) memcpy(protos, self->protos.items, size);
+  size_t count = self->protos.count;
+  clear_text(self);
+  lua_pushvalue(L, -2);
+  // stack: …, chunk, protos, chunk
+  ScriptChunk *chunk = chunk_new(script, L);
+  for (size_t i = 0; i < count && i + 1 < chunk->count; i++) {
+    chunk_map(chunk, i + 1, protos[i]);
+  }
+  lua_pushvalue(L, makers);
+  lua_call(L, 1, 0);
+  lua_pop(L, 2);
+}
+
+static void compile_depth(PatchedFile *file, lua_State *L, int depth) {
+  Text text;
+  start_text(&text, file);
+  const GraftUnit *unit = file->patch.unit;
+  for (int i = 0; i < unit->definition_count; i++) {
+    if (file->rework[i] && unit->definitions[i].depth == depth) {
+      add_maker(&text, i);
+    }
+  }
+  run_text(&text, file->patch.script, L, lua_gettop(L));
+}
+
+static int deepest_rework(const PatchedFile *file) {
+  int deepest = -1;
+  for (int i = 0; i < file->patch.unit->definition_count; i++) {
+    int depth = file->patch.unit->definitions[i].depth;
+    if (file->rework[i] && depth > deepest) deepest = depth;
+  }
+  return deepest;
+}
+
+static void compile_statements(PatchedFile *file, lua_State *L) {
+  const Diff *diff = file->patch.diff;
+  size_t size = (size_t)file->patch.unit->variable_count + 1;
+  bool *used = lua_newuserdata(L, size * sizeof *used);
+  lua_insert(L, -2);
+  // stack: …, used, makers
+  Text text;
+  start_text(&text, file);
+  for (int i = 0; i < diff->run_count; i++) {
+    add_statement(&text, file, i, used);
+  }
+  run_text(&text, file->patch.script, L, lua_gettop(L));
+}
+
+void maker_compile(PatchedFile *file, lua_State *L) {
+  Vm *vm = file->patch.script->vm;
+  lua_newtable(L);
+  // Functions that enclose each other share lines, so each depth is a text of
+  // its own.
+  for (int depth = deepest_rework(file); depth >= 0; depth--) {
+    compile_depth(file, L, depth);
+  }
+  file->makers_ref = vm_ref(vm, L);
+  lua_newtable(L);
+  compile_statements(file, L);
+  file->statements_ref = vm_ref(vm, L);
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+
+#include "vm/patcher.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "vm/cell.h"
+#include "vm/chunk.h"
+#include "vm/patcher_state.h"
+
+Patcher *patcher_new(Vm *vm) {
+  Patcher *self = memory_new(&vm->allocator, sizeof *self);
+  if (self != NULL) self->vm = vm;
+  return self;
+}
+
+bool patcher_add_note(Patcher *self, const Note *note) {
+  Note *added = ARRAY_PUSH(&self->vm->allocator, &self->notes);
+  if (added != NULL) *added = *note;
+  return added != NULL;
+}
+
+// ---------------------------------------------------------------------------
+// What a file's patch needs
+// ---------------------------------------------------------------------------
+
+// Moved functions keep their prototypes when all lines in them move alike.
+static bool needs_prototype(const Diff *diff, int definition) {
+  switch (diff->changes[definition]) {
+  case CHANGE_UPDATED:
+  case CHANGE_TOUCHED:
+    return true;
+  case CHANGE_MOVED:
+    return diff->new_unit->definitions[definition].lines !=
+           diff->old_unit->definitions[diff->definition_old[definition]].lines;
+  case CHANGE_SAME:
+  case CHANGE_ADDED:
+    break;
+  }
+  return false;
+}
+
+static void find_rework(PatchedFile *file) {
+  const GraftUnit *unit = file->patch.unit;
+  const Diff *diff = file->patch.diff;
+  // Children follow their parents, so going backwards meets them first.
+  for (int i = unit->definition_count - 1; i >= 0; i--) {
+    if (diff->definition_old[i] < 0) continue;
+    if (needs_prototype(diff, i)) file->rework[i] = true;
+    int parent = unit->definitions[i].parent;
+    if (file->rework[i] && parent >= 0 && diff->definition_old[parent] >= 0) {
+      file->rework[parent] = true;
+    }
+  }
+}
+
+// Variables of functions that a function nested in them captures only now.
+static void find_wanted(PatchedFile *file) {
+  const GraftUnit *unit = file->patch.unit;
+  const Diff *diff = file->patch.diff;
+  for (int i = 0; i < unit->definition_count; i++) {
+    if (!file->rework[i]) continue;
+    const Definition *old =
+        &diff->old_unit->definitions[diff->definition_old[i]];
+    for (uint32_t k = 0; k < unit->definitions[i].capture_count; k++) {
+      int variable = unit->definitions[i].captures[k].variable;
+      if (variable < 0) continue;
+      const Variable *bound = &unit->variables[variable];
+      int before = diff->variable_old[variable];
+      if ((bound->owner < 0 && bound->top) || before < 0) continue;
+      if (definition_captures(old, before)) continue;
+      file->wanted[before] = true;
+      file->any_wanted = true;
+    }
+  }
+}
+
+// Functions without a name whose statement is gone, or runs again and so hands
+// over new ones, fall silent.
+static void find_silent(PatchedFile *file) {
+  const Diff *diff = file->patch.diff;
+  const GraftUnit *old = diff->old_unit;
+  for (int i = 0; i < old->definition_count; i++) {
+    if (old->definitions[i].kind != DEFINITION_ANONYMOUS ||
+        old->definitions[i].depth > 0) {
+      continue;
+    }
+    int statement = old->definitions[i].statement;
+    if (old->statements[statement].kind != STATEMENT_CALL) continue;
+    int now = diff->statement_new[statement];
+    file->silent[i] = now < 0 || diff->statement_changes[now] != STATEMENT_SAME;
+  }
+}
+
+static void find_unknown(PatchedFile *file) {
+  const Script *script = file->patch.script;
+  for (int i = 0; i < script->unit->variable_count; i++) {
+    if (script->unit->variables[i].captured &&
+        script->cell_states[i] != CELL_TRUE) {
+      file->any_unknown = true;
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------
+// Making and freeing
+// ---------------------------------------------------------------------------
+
+// Chunks that this patch compiled stay with the script, or go.
+static void settle_chunks(PatchedFile *self, bool committed) {
+  ScriptChunk *next = NULL;
+  for (ScriptChunk *chunk = self->patch.script->chunks; chunk != NULL;
+       chunk = next) {
+    next = chunk->next;
+    if (chunk->fresh != self) continue;
+    chunk->fresh = NULL;
+    if (!committed) chunk_free(chunk);
+  }
+}
+
+static void file_free(PatchedFile *self) {
+  if (self == NULL) return;
+  Vm *vm = self->patch.script->vm;
+  const GraftAllocator *allocator = &vm->allocator;
+  self->patch.script->patch = NULL;
+  vm_unref(vm, self->makers_ref);
+  vm_unref(vm, self->statements_ref);
+  vm_unref(vm, self->holders_ref);
+  for (ClosurePlan *plan = self->plan_list; plan != NULL;) {
+    ClosurePlan *next = plan->next;
+    memory_free(allocator, plan);
+    plan = next;
+  }
+  pointer_map_clear(&self->plans);
+  memory_free(allocator, self->holder_definitions.items);
+  memory_free(allocator, self->rework);
+  memory_free(allocator, self->silent);
+  memory_free(allocator, self->wanted);
+  memory_free(allocator, self->patch.orphans);
+  memory_free(allocator, self->patch.results);
+  diff_free(self->patch.diff);
+  unit_release(self->patch.unit);
+  memory_free(allocator, self);
+}
+
+static PatchedFile *file_new(Script *script, GraftUnit *unit, Diff *diff) {
+  const GraftAllocator *allocator = &script->vm->allocator;
+  PatchedFile *self = memory_new(allocator, sizeof *self);
+  if (self == NULL) {
+    diff_free(diff);
+    return NULL;
+  }
+  size_t news = (size_t)unit->definition_count + 1;
+  size_t olds = (size_t)script->unit->definition_count + 1;
+  size_t variables = (size_t)script->unit->variable_count + 1;
+  self->patch.script = script;
+  self->patch.unit = unit_retain(unit);
+  self->patch.diff = diff;
+  self->patch.results =
+      memory_new(allocator, news * sizeof *self->patch.results);
+  self->rework = memory_new(allocator, news * sizeof *self->rework);
+  self->silent = memory_new(allocator, olds * sizeof *self->silent);
+  self->patch.orphans =
+      memory_new(allocator, olds * sizeof *self->patch.orphans);
+  self->wanted = memory_new(allocator, variables * sizeof *self->wanted);
+  pointer_map_init(&self->plans, allocator);
+  if (self->patch.results == NULL || self->rework == NULL ||
+      self->silent == NULL || self->patch.orphans == NULL ||
+      self->wanted == NULL) {
+    file_free(self);
+    return NULL;
+  }
+  script->patch = self;
+  return self;
+}
+
+static void compile(Vm *vm, lua_State *L, void *context) {
+  (void)vm;
+  maker_compile(context, L);
+}
+
+GraftStatus patcher_add(Patcher *self, Script *script, GraftUnit *unit,
+                        Diff *diff, GraftError *error) {
+  PatchedFile *file = file_new(script, unit, diff);
+  if (file == NULL) return error_memory(error);
+  PatchedFile **place = ARRAY_PUSH(&self->vm->allocator, &self->files);
+  if (place == NULL) {
+    file_free(file);
+    return error_memory(error);
+  }
+  *place = file;
+  find_rework(file);
+  find_wanted(file);
+  find_silent(file);
+  find_unknown(file);
+  return vm_protect(self->vm, compile, file, error);
+}
+
+GraftStatus patcher_replace(Patcher *self, GraftError *error) {
+  return replace_closures(self, error);
+}
+
+static void run_statements(Vm *vm, lua_State *L, void *context) {
+  (void)vm;
+  Patcher *self = context;
+  for (size_t i = 0; i < self->files.count && self->status == GRAFT_OK; i++) {
+    statement_run_all(self, self->files.items[i], L);
+  }
+}
+
+GraftStatus patcher_run(Patcher *self, GraftError *error) {
+  self->error = error;
+  self->status = GRAFT_OK;
+  GraftStatus status = vm_protect(self->vm, run_statements, self, error);
+  self->error = NULL;
+  return status < 0 ? status : self->status;
+}
+
+static void release_old(PatchedFile *file) {
+  Vm *vm = file->patch.script->vm;
+  unit_release(file->old_unit);
+  memory_free(&vm->allocator, file->old_states);
+  memory_free(&vm->allocator, file->old_slot_refs);
+  memory_free(&vm->allocator, file->old_protos);
+  vm_unref(vm, file->old_cells_ref);
+}
+
+void patcher_commit(Patcher *self) {
+  self->committed = true;
+  for (size_t i = 0; i < self->files.count; i++) {
+    PatchedFile *file = self->files.items[i];
+    release_old(file);
+    script_prune_chunks(file->patch.script);
+  }
+#if VM_LUAJIT
+  luaJIT_setmode(self->vm->main, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+#endif
+}
+
+void patcher_free(Patcher *self) {
+  if (self == NULL) return;
+  const GraftAllocator *allocator = &self->vm->allocator;
+  if (!self->committed) {
+    journal_undo(self);
+    replace_undo(self);
+  }
+  if (self->swept) sweep_clear(&self->sweep);
+  vm_unref(self->vm, self->journal_ref);
+  for (size_t i = 0; i < self->files.count; i++) {
+    settle_chunks(self->files.items[i], self->committed);
+    file_free(self->files.items[i]);
+  }
+  memory_free(allocator, self->files.items);
+  memory_free(allocator, self->notes.items);
+  memory_free(allocator, self->deferred.items);
+  memory_free(allocator, self->stale);
+  memory_free(allocator, self);
+}
+
+size_t patcher_file_count(const Patcher *self) {
+  return self->files.count;
+}
+
+FilePatch *patcher_file(Patcher *self, size_t index) {
+  return &self->files.items[index]->patch;
+}
+
+size_t patcher_note_count(const Patcher *self) {
+  return self->notes.count;
+}
+
+const Note *patcher_note(const Patcher *self, size_t index) {
+  return &self->notes.items[index];
+}
+
+size_t patcher_reference_count(const Patcher *self) {
+  return self->reference_count;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+//
+// What the files that make up the patcher share: patcher.c (a transaction's
+// life), maker.c (compiling), replace.c (the sweep), statement.c (running and
+// merging), journal.c (undo).
+
+#ifndef GRAFT_VM_PATCHER_STATE_H
+#define GRAFT_VM_PATCHER_STATE_H
+
+#include "base/pointer_map.h"
+#include "vm/patcher.h"
+#include "vm/state.h"
+#include "vm/sweep.h"
+
+// Where the variables of a new closure come from, by upvalue.
+typedef enum SourceKind {
+  SOURCE_OLD,         // upvalue `index` of the old closure
+  SOURCE_VARIABLE,    // found after the walk: variable `index`
+  SOURCE_ENVIRONMENT, // the script's
+  SOURCE_FRESH,       // its own
+} SourceKind;
+
+typedef struct Source {
+  SourceKind kind;
+  int index;
+  bool assigned; // by the new file
+} Source;
+
+// One for each old prototype that is replaced.
+typedef struct ClosurePlan {
+  struct ClosurePlan *next;
+  int count;
+  Source sources[];
+} ClosurePlan;
+
+typedef struct PatchedFile {
+  FilePatch patch; // first: FilePatch * and PatchedFile * are the same
+  bool *rework;    // by new definition: needs new prototypes
+  bool *silent;    // by old definition: its closures fall silent
+  bool *wanted;    // by old variable: a function below the module gains it
+  bool any_wanted;
+  bool any_unknown;   // a module-level variable's true cell is not known
+  int makers_ref;     // new definition + 1 → maker
+  int statements_ref; // place in diff->run + 1 → maker
+  int holders_ref;    // list of closures that hold wanted variables
+  int holder_count;
+  ARRAY(int) holder_definitions; // old, by place in the list
+  PointerMap plans;              // old prototype → ClosurePlan
+  ClosurePlan *plan_list;
+  // What the script was, once it is `installed`.
+  bool installed;
+  GraftUnit *old_unit;
+  CellState *old_states;
+  int *old_slot_refs;
+  int old_cells_ref;
+  ScriptProto *old_protos; // copies, in the order of chunks
+} PatchedFile;
+
+// A variable that a new closure has still to be given.
+typedef struct Deferred {
+  PatchedFile *file;
+  int pair;
+  int upvalue;
+  int variable;   // new
+  int definition; // new
+} Deferred;
+
+struct Patcher {
+  Vm *vm;
+  ARRAY(PatchedFile *) files;
+  ARRAY(Note) notes;
+  ARRAY(Deferred) deferred;
+  Sweep sweep;
+  bool swept;
+  bool committed;
+  bool *stale; // by pair
+  size_t reference_count;
+  int journal_ref;
+  int journal_count;
+  GraftStatus status; // of what runs protected
+  GraftError *error;
+};
+
+// maker.c. Compiles what changed; sets makers_ref and statements_ref. Raises.
+void maker_compile(PatchedFile *file, lua_State *L);
+
+// replace.c
+GraftStatus replace_closures(Patcher *self, GraftError *error);
+void replace_undo(Patcher *self);
+
+// statement.c. Raises for lack of memory; what statements raise is in
+// `self->status` and `self->error`.
+void statement_run_all(Patcher *self, PatchedFile *file, lua_State *L);
+
+// Whether the values of a statement that runs are put where they belong by
+// merging or as cells, instead of by the statement itself.
+bool statement_gives_values(const PatchedFile *file, int statement);
+
+// merge.c: three-way merge of a changed assignment (S3). `value_new` is on top
+// of L and popped; `live` is what is there now, below it, and stays. Pushes
+// what is to be there. Raises.
+typedef struct Merge {
+  Patcher *patcher;
+  PatchedFile *file;
+  int line;
+  const char *name; // of the target, as the source has it
+  int old_value;    // into the old unit's values, -1: nil
+  int new_value;    // into the new unit's values, -1: nil
+} Merge;
+void merge_values(const Merge *merge, lua_State *L);
+
+// Whether the value an old expression gave can be known from its text.
+bool merge_knows_base(const GraftUnit *unit, int value);
+
+// journal.c: undo of what statements assign. Raise.
+// Notes a variable's value, before it is assigned.
+void journal_add_variable(Patcher *self, lua_State *L, Script *script,
+                          int variable);
+// Notes all fields of the table at `index`.
+void journal_add_table(Patcher *self, lua_State *L, int index);
+void journal_undo(Patcher *self);
+
+// Adds a note; `file` is borrowed. False when out of memory.
+bool patcher_add_note(Patcher *self, const Note *note);
+
+#endif

@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: MIT
+//
+// Replacing: what the sweep asks about each closure it meets, and what is done
+// with the answers.
+
+#include <string.h>
+
+#include "base/error.h"
+#include "vm/cell.h"
+#include "vm/patcher_state.h"
+#include "vm/proto.h"
+
+// ---------------------------------------------------------------------------
+// One closure
+// ---------------------------------------------------------------------------
+
+// Where variable `variable` of the new file is in the old closure at `old`.
+static Source find_source(PatchedFile *file, lua_State *L, int old,
+                          int variable, int old_definition) {
+  const Diff *diff = file->patch.diff;
+  const Definition *before = &diff->old_unit->definitions[old_definition];
+  Source source = {.kind = SOURCE_VARIABLE,
+                   .index = variable,
+                   .assigned = diff->new_unit->variables[variable].assigned};
+  int old_variable = diff->variable_old[variable];
+  if (old_variable < 0) return source;
+  for (int n = 1;; n++) {
+    const char *name = lua_getupvalue(L, old, n);
+    if (name == NULL) return source;
+    lua_pop(L, 1);
+    const Capture *capture = definition_capture(before, name);
+    if (capture == NULL || capture->variable != old_variable) continue;
+    source.kind = SOURCE_OLD;
+    source.index = n;
+    return source;
+  }
+}
+
+static Source find_environment(lua_State *L, int old) {
+  for (int n = 1;; n++) {
+    const char *name = lua_getupvalue(L, old, n);
+    if (name == NULL) return (Source){.kind = SOURCE_ENVIRONMENT};
+    lua_pop(L, 1);
+    if (strcmp(name, "_ENV") == 0) {
+      return (Source){.kind = SOURCE_OLD, .index = n};
+    }
+  }
+}
+
+static int upvalue_count(lua_State *L, int index) {
+  int count = 0;
+  while (lua_getupvalue(L, index, count + 1) != NULL) {
+    lua_pop(L, 1);
+    count++;
+  }
+  return count;
+}
+
+// stack: old closure, new closure
+static ClosurePlan *plan_new(PatchedFile *file, lua_State *L, int old,
+                             int new_definition) {
+  int created = old + 1;
+  int old_definition = file->patch.diff->definition_old[new_definition];
+  int count = upvalue_count(L, created);
+  ClosurePlan *plan =
+      memory_new(&file->patch.script->vm->allocator,
+                 sizeof *plan + (size_t)count * sizeof plan->sources[0]);
+  if (plan == NULL) luaL_error(L, "out of memory");
+  plan->next = file->plan_list;
+  file->plan_list = plan;
+  plan->count = count;
+  const Definition *now = &file->patch.unit->definitions[new_definition];
+  for (int n = 1; n <= count; n++) {
+    const char *name = lua_getupvalue(L, created, n);
+    lua_pop(L, 1);
+    const Capture *capture = definition_capture(now, name);
+    int variable = capture != NULL ? capture->variable : VARIABLE_GLOBAL;
+    if (strcmp(name, "_ENV") == 0) variable = now->env_variable;
+    plan->sources[n - 1] =
+        variable >= 0 ? find_source(file, L, old, variable, old_definition)
+        : strcmp(name, "_ENV") == 0 ? find_environment(L, old)
+                                    : (Source){.kind = SOURCE_FRESH};
+  }
+  return plan;
+}
+
+static ClosurePlan *find_plan(PatchedFile *file, lua_State *L, int old,
+                              int new_definition) {
+  const void *proto = proto_of(L, old);
+  ClosurePlan *plan = pointer_map_find(&file->plans, proto);
+  if (plan != NULL) return plan;
+  plan = plan_new(file, L, old, new_definition);
+  if (!pointer_map_set(&file->plans, proto, plan)) {
+    luaL_error(L, "out of memory");
+  }
+  return plan;
+}
+
+static void defer(Patcher *self, lua_State *L, const Deferred *deferred) {
+  Deferred *added = ARRAY_PUSH(&self->vm->allocator, &self->deferred);
+  if (added == NULL) luaL_error(L, "out of memory");
+  *added = *deferred;
+}
+
+#if VM_LUAJIT
+static void copy_environment(lua_State *L, int from, int to) {
+  lua_getfenv(L, from);
+  lua_setfenv(L, to);
+}
+#endif
+
+// stack: old closure → old closure, new closure
+static void build_closure(Patcher *self, PatchedFile *file, lua_State *L,
+                          int definition) {
+  int old = lua_gettop(L);
+  int created = old + 1;
+  vm_push(self->vm, L, file->makers_ref);
+  lua_rawgeti(L, -1, definition + 1);
+  lua_remove(L, -2);
+  lua_call(L, 0, 1);
+  const ClosurePlan *plan = find_plan(file, L, old, definition);
+  for (int n = 1; n <= plan->count; n++) {
+    const Source *source = &plan->sources[n - 1];
+    if (source->kind == SOURCE_OLD) {
+      lua_upvaluejoin(L, created, n, old, source->index);
+      if (source->assigned) proto_unlock_cell(L, created, n);
+    } else if (source->kind == SOURCE_ENVIRONMENT) {
+      vm_push(self->vm, L, file->patch.script->environment_ref);
+      lua_upvaluejoin(L, created, n, -1, 1);
+      lua_pop(L, 1);
+    } else if (source->kind == SOURCE_VARIABLE) {
+      defer(self, L,
+            &(Deferred){.file = file,
+                        .pair = self->sweep.pair_count + 1,
+                        .upvalue = n,
+                        .variable = source->index,
+                        .definition = definition});
+    }
+  }
+#if VM_LUAJIT
+  copy_environment(L, old, created);
+#endif
+  file->patch.results[definition].replaced++;
+}
+
+// Remembers a closure that holds a variable which another one gains.
+static void note_holder(PatchedFile *file, lua_State *L, int definition) {
+  const Definition *origin =
+      &file->patch.diff->old_unit->definitions[definition];
+  bool holds = false;
+  for (uint32_t i = 0; i < origin->capture_count; i++) {
+    int variable = origin->captures[i].variable;
+    holds |= variable >= 0 && file->wanted[variable];
+  }
+  if (!holds) return;
+  Vm *vm = file->patch.script->vm;
+  int *place = ARRAY_PUSH(&vm->allocator, &file->holder_definitions);
+  if (place == NULL) luaL_error(L, "out of memory");
+  *place = definition;
+  vm_push(vm, L, file->holders_ref);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, (int)file->holder_definitions.count);
+  lua_pop(L, 1);
+}
+
+static void add_silent_note(Patcher *self, PatchedFile *file, int definition) {
+  const Definition *origin =
+      &file->patch.diff->old_unit->definitions[definition];
+  Note note = {.kind = NOTE_SILENT,
+               .file = file->patch.script->path,
+               .line = origin->line};
+  strncpy(note.name, origin->name, sizeof note.name - 1);
+  patcher_add_note(self, &note);
+}
+
+static bool judge(void *context, lua_State *L, const void *proto) {
+  Patcher *self = context;
+  ScriptProto *entry = script_find_proto(self->vm, proto);
+  if (entry == NULL) return false;
+  PatchedFile *file = entry->chunk->script->patch;
+  int definition = entry->definition;
+  if (file == NULL || definition < 0) {
+    entry->chunk->walk = self->vm->walk;
+    return false;
+  }
+  luaL_checkstack(L, 8, "sweep");
+  if (file->any_unknown) {
+    cell_adopt(entry->chunk->script, L, -1, definition);
+  }
+  if (file->any_wanted) note_holder(file, L, definition);
+  int now = file->patch.diff->definition_new[definition];
+  if (file->silent[definition]) {
+    vm_push(self->vm, L, self->vm->silent_ref);
+    lua_call(L, 0, 1);
+    add_silent_note(self, file, definition);
+    return true;
+  }
+  if (now >= 0 && file->rework[now]) {
+    build_closure(self, file, L, now);
+    return true;
+  }
+  if (now < 0) file->patch.orphans[definition]++;
+  entry->chunk->walk = self->vm->walk;
+  return false;
+}
+
+static void note_running(void *context, lua_State *L, const void *proto) {
+  (void)L;
+  Patcher *self = context;
+  ScriptProto *entry = script_find_proto(self->vm, proto);
+  if (entry == NULL) return;
+  entry->chunk->walk = self->vm->walk;
+  PatchedFile *file = entry->chunk->script->patch;
+  if (file == NULL || entry->definition < 0) return;
+  int now = file->patch.diff->definition_new[entry->definition];
+  if (now >= 0 && file->rework[now]) file->patch.results[now].running++;
+}
+
+// What Graft itself holds, in the private table, which is not walked.
+static void begin(void *context, Sweep *sweep, lua_State *L) {
+  Patcher *self = context;
+  for (Script *script = self->vm->scripts; script != NULL;
+       script = script->next) {
+    for (int i = 0; i < script->unit->definition_count; i++) {
+      if (script->slot_refs[i] == VM_NO_REF) continue;
+      vm_push(self->vm, L, script->slot_refs[i]);
+      sweep_offer(sweep);
+    }
+    vm_push(self->vm, L, script->cells_ref);
+    sweep_offer(sweep);
+    vm_push(self->vm, L, script->value_ref);
+    sweep_offer(sweep);
+    vm_push(self->vm, L, script->environment_ref);
+    sweep_offer(sweep);
+  }
+}
+
+// ---------------------------------------------------------------------------
+// Making the new units the present ones
+// ---------------------------------------------------------------------------
+
+static size_t proto_count(const Script *script) {
+  size_t count = 0;
+  for (const ScriptChunk *chunk = script->chunks; chunk != NULL;
+       chunk = chunk->next) {
+    count += chunk->count;
+  }
+  return count;
+}
+
+// A chunk that this transaction compiled counts in the new unit already.
+static bool is_fresh(const PatchedFile *file, const ScriptChunk *chunk) {
+  return chunk->fresh == file;
+}
+
+static void shift_lines(const PatchedFile *file, const ScriptProto *entry,
+                        int sign) {
+  const Diff *diff = file->patch.diff;
+  int now = entry->definition;
+  if (now < 0 || entry->old || diff->definition_old[now] < 0) return;
+  int delta = diff->new_unit->definitions[now].line -
+              diff->old_unit->definitions[diff->definition_old[now]].line;
+  if (delta != 0) proto_shift_lines(entry->proto, sign * delta);
+}
+
+static void remap_proto(const PatchedFile *file, ScriptProto *entry) {
+  if (entry->definition < 0) return;
+  int now = file->patch.diff->definition_new[entry->definition];
+  entry->definition = now >= 0 ? now : SCRIPT_NONE;
+  if (now < 0) return;
+  if (file->rework[now]) entry->old = true;
+  shift_lines(file, entry, 1);
+}
+
+static void remap_protos(PatchedFile *file) {
+  size_t at = 0;
+  for (ScriptChunk *chunk = file->patch.script->chunks; chunk != NULL;
+       chunk = chunk->next) {
+    if (is_fresh(file, chunk)) continue;
+    for (size_t i = 0; i < chunk->count; i++) {
+      file->old_protos[at++] = chunk->protos[i];
+      remap_proto(file, &chunk->protos[i]);
+    }
+  }
+}
+
+static void restore_protos(PatchedFile *file) {
+  size_t at = 0;
+  for (ScriptChunk *chunk = file->patch.script->chunks; chunk != NULL;
+       chunk = chunk->next) {
+    if (is_fresh(file, chunk)) continue;
+    for (size_t i = 0; i < chunk->count; i++) {
+      shift_lines(file, &chunk->protos[i], -1);
+      chunk->protos[i] = file->old_protos[at++];
+    }
+  }
+}
+
+// stack: … → …, table of cells by variable of the new unit
+static void push_new_cells(PatchedFile *file, lua_State *L, CellState *states) {
+  Script *script = file->patch.script;
+  lua_newtable(L);
+  vm_push(script->vm, L, script->cells_ref);
+  for (int i = 0; i < file->patch.unit->variable_count; i++) {
+    int before = file->patch.diff->variable_old[i];
+    if (before < 0 || script->cell_states[before] == CELL_NONE) continue;
+    lua_rawgeti(L, -1, before + 1);
+    lua_rawseti(L, -3, i + 1);
+    states[i] = script->cell_states[before];
+  }
+  lua_pop(L, 1);
+}
+
+static void install(PatchedFile *file, lua_State *L) {
+  Script *script = file->patch.script;
+  const GraftAllocator *allocator = &script->vm->allocator;
+  CellState *states =
+      memory_new(allocator, sizeof *states *
+                                (size_t)(file->patch.unit->variable_count + 1));
+  int *slot_refs = memory_new(
+      allocator,
+      sizeof(int) * (size_t)(file->patch.unit->definition_count + 1));
+  file->old_protos =
+      memory_new(allocator, sizeof(ScriptProto) * (proto_count(script) + 1));
+  file->old_states = states; // exchanged below; freed in any case
+  file->old_slot_refs = slot_refs;
+  if (states == NULL || slot_refs == NULL || file->old_protos == NULL) {
+    luaL_error(L, "out of memory");
+  }
+  push_new_cells(file, L, states);
+  file->old_cells_ref = script->cells_ref;
+  script->cells_ref = vm_ref(script->vm, L);
+  file->old_states = script->cell_states;
+  script->cell_states = states;
+  for (int i = 0; i < file->patch.unit->definition_count; i++) {
+    int before = file->patch.diff->definition_old[i];
+    if (before >= 0) slot_refs[i] = script->slot_refs[before];
+  }
+  file->old_slot_refs = script->slot_refs;
+  script->slot_refs = slot_refs;
+  file->old_unit = script->unit;
+  script->unit = unit_retain(file->patch.unit);
+  remap_protos(file);
+  file->installed = true;
+}
+
+static void uninstall(PatchedFile *file) {
+  Script *script = file->patch.script;
+  Vm *vm = script->vm;
+  if (file->installed) {
+    restore_protos(file);
+    unit_release(script->unit);
+    script->unit = file->old_unit;
+    memory_free(&vm->allocator, script->cell_states);
+    script->cell_states = file->old_states;
+    memory_free(&vm->allocator, script->slot_refs);
+    script->slot_refs = file->old_slot_refs;
+    vm_unref(vm, script->cells_ref);
+    script->cells_ref = file->old_cells_ref;
+  } else {
+    memory_free(&vm->allocator, file->old_states);
+    memory_free(&vm->allocator, file->old_slot_refs);
+  }
+  memory_free(&vm->allocator, file->old_protos);
+}
+
+// ---------------------------------------------------------------------------
+// Variables that new closures gain
+// ---------------------------------------------------------------------------
+
+// Which holder has the variable in the activation that a cell belongs to.
+typedef struct Holders {
+  PatchedFile *file;
+  int variable;       // old
+  PointerMap by_cell; // identity of a cell → place in the list, from 1
+} Holders;
+
+static const Capture *upvalue_capture(lua_State *L, int index, int n,
+                                      const Definition *definition,
+                                      bool *done) {
+  const char *name = lua_getupvalue(L, index, n);
+  *done = name == NULL;
+  if (name == NULL) return NULL;
+  lua_pop(L, 1);
+  return definition_capture(definition, name);
+}
+
+// Calls for each cell of the closure at `index` that belongs to an activation
+// of `owner`: notes it for `holder`, or with 0 looks for one that has it.
+static int match_cells(Holders *self, lua_State *L, int index, int definition,
+                       int holder) {
+  const GraftUnit *unit = self->file->patch.diff->old_unit;
+  int owner = unit->variables[self->variable].owner;
+  bool done = false;
+  for (int n = 1;; n++) {
+    const Capture *capture =
+        upvalue_capture(L, index, n, &unit->definitions[definition], &done);
+    if (done) return 0;
+    if (capture == NULL || capture->variable < 0 ||
+        unit->variables[capture->variable].owner != owner) {
+      continue;
+    }
+    const void *cell = lua_upvalueid(L, index, n);
+    if (holder == 0) {
+      int found = (int)(intptr_t)pointer_map_find(&self->by_cell, cell);
+      if (found != 0) return found;
+    } else if (!pointer_map_set(&self->by_cell, cell,
+                                (void *)(intptr_t)holder)) {
+      luaL_error(L, "out of memory");
+    }
+  }
+}
+
+// stack: …, holders
+static void index_holders(Holders *self, lua_State *L, int variable) {
+  pointer_map_clear(&self->by_cell);
+  self->variable = variable;
+  PatchedFile *file = self->file;
+  const GraftUnit *unit = file->patch.diff->old_unit;
+  for (size_t i = 0; i < file->holder_definitions.count; i++) {
+    int definition = file->holder_definitions.items[i];
+    if (!definition_captures(&unit->definitions[definition], variable))
+      continue;
+    lua_rawgeti(L, -1, (int)i + 1);
+    match_cells(self, L, lua_gettop(L), definition, (int)i + 1);
+    lua_pop(L, 1);
+  }
+}
+
+// Joins upvalue `n` of the closure at `index` to the variable that the holder
+// on top has.
+static void join_holder(const Holders *self, lua_State *L, int index, int n,
+                        int definition) {
+  const GraftUnit *unit = self->file->patch.diff->old_unit;
+  bool done = false;
+  for (int k = 1;; k++) {
+    const Capture *capture = upvalue_capture(
+        L, lua_gettop(L), k, &unit->definitions[definition], &done);
+    if (done) return;
+    if (capture == NULL || capture->variable != self->variable) continue;
+    lua_upvaluejoin(L, index, n, lua_gettop(L), k);
+    proto_unlock_cell(L, index, n);
+    return;
+  }
+}
+
+// stack: …, old closure, new closure. False when no live closure has it.
+static bool join_from_holder(Holders *holders, lua_State *L,
+                             const Deferred *deferred) {
+  PatchedFile *file = deferred->file;
+  const Diff *diff = file->patch.diff;
+  int before = diff->variable_old[deferred->variable];
+  if (before < 0) return false;
+  int created = lua_gettop(L);
+  vm_push(file->patch.script->vm, L, file->holders_ref);
+  if (holders->file != file || holders->variable != before) {
+    holders->file = file;
+    index_holders(holders, L, before);
+  }
+  int found = match_cells(holders, L, created - 1,
+                          diff->definition_old[deferred->definition], 0);
+  if (found != 0) {
+    lua_rawgeti(L, -1, found);
+    join_holder(holders, L, created, deferred->upvalue,
+                file->holder_definitions.items[found - 1]);
+  }
+  lua_settop(L, created);
+  return found != 0;
+}
+
+static bool is_module_variable(const PatchedFile *file, int variable) {
+  const Variable *bound = &file->patch.unit->variables[variable];
+  return bound->owner < 0 && bound->top;
+}
+
+static void resolve(Patcher *self, Holders *holders, lua_State *L,
+                    const Deferred *deferred) {
+  sweep_push_pair(&self->sweep, L, deferred->pair);
+  if (is_module_variable(deferred->file, deferred->variable)) {
+    cell_join(deferred->file->patch.script, L, deferred->variable, -1,
+              deferred->upvalue);
+    proto_unlock_cell(L, -1, deferred->upvalue);
+  } else if (!self->stale[deferred->pair] &&
+             !join_from_holder(holders, L, deferred)) {
+    self->stale[deferred->pair] = true;
+    deferred->file->patch.results[deferred->definition].stale++;
+  }
+  lua_pop(L, 2);
+}
+
+// ---------------------------------------------------------------------------
+// The whole
+// ---------------------------------------------------------------------------
+
+static void prepare(Vm *vm, lua_State *L, void *context) {
+  Patcher *self = context;
+  for (size_t i = 0; i < self->files.count; i++) {
+    lua_newtable(L);
+    self->files.items[i]->holders_ref = vm_ref(vm, L);
+  }
+  vm->walk++;
+  self->swept = true;
+  vm_push_private(vm, L);
+  sweep_init(&self->sweep, &(SweepDesc){.allocator = &vm->allocator,
+                                        .L = L,
+                                        .main = vm->main,
+                                        .walker = vm->walker,
+                                        .skip = lua_topointer(L, -1),
+                                        .begin = begin,
+                                        .judge = judge,
+                                        .running = note_running,
+                                        .context = self});
+}
+
+static void find_slot_ref(Patcher *self, PatchedFile *file, lua_State *L,
+                          int definition) {
+  int ref = file->patch.script->slot_refs[definition];
+  if (ref == VM_NO_REF) return;
+  vm_push(self->vm, L, ref);
+  int pair = sweep_find_pair(&self->sweep, lua_topointer(L, -1));
+  lua_pop(L, 1);
+  if (pair == 0 || self->stale[pair]) return;
+  sweep_push_pair(&self->sweep, L, pair);
+  file->patch.results[definition].slot_ref = vm_ref(self->vm, L);
+  lua_pop(L, 1);
+}
+
+static void finish(Vm *vm, lua_State *L, void *context) {
+  Patcher *self = context;
+  for (size_t i = 0; i < self->files.count; i++) {
+    install(self->files.items[i], L);
+  }
+  Holders holders = {.variable = -1};
+  pointer_map_init(&holders.by_cell, &vm->allocator);
+  for (size_t i = 0; i < self->deferred.count; i++) {
+    resolve(self, &holders, L, &self->deferred.items[i]);
+  }
+  pointer_map_clear(&holders.by_cell);
+  for (size_t i = 0; i < self->files.count; i++) {
+    PatchedFile *file = self->files.items[i];
+    for (int k = 0; k < file->patch.unit->definition_count; k++) {
+      if (file->rework[k]) find_slot_ref(self, file, L, k);
+    }
+  }
+}
+
+// Puts back the closures that could not be given all their variables.
+static GraftStatus put_back_stale(Patcher *self, GraftError *error) {
+  size_t size = (size_t)self->sweep.pair_count + 1;
+  bool any = false;
+  for (size_t i = 0; i < size; i++) any |= self->stale[i];
+  if (!any) return GRAFT_OK;
+  sweep_reverse(&self->sweep, self->stale, true);
+  int status = sweep_run(&self->sweep);
+  sweep_reverse(&self->sweep, self->stale, false);
+  return status == LUA_OK ? GRAFT_OK
+                          : vm_take_error(self->vm->L, status, error);
+}
+
+GraftStatus replace_closures(Patcher *self, GraftError *error) {
+  Vm *vm = self->vm;
+  GraftStatus status = vm_protect(vm, prepare, self, error);
+  if (status < 0) return status;
+  self->sweep.desc.L = vm->L;
+  int lua_status = sweep_run(&self->sweep);
+  if (lua_status != LUA_OK) return vm_take_error(vm->L, lua_status, error);
+  self->reference_count = self->sweep.reference_count;
+  self->stale = memory_new(&vm->allocator, (size_t)self->sweep.pair_count + 1);
+  if (self->stale == NULL) return error_memory(error);
+  status = vm_protect(vm, finish, self, error);
+  return status < 0 ? status : put_back_stale(self, error);
+}
+
+void replace_undo(Patcher *self) {
+  for (size_t i = 0; i < self->files.count; i++)
+    uninstall(self->files.items[i]);
+  if (!self->swept || self->sweep.pair_count == 0) return;
+  sweep_reverse(&self->sweep, self->stale, false);
+  self->sweep.desc.L = self->vm->L;
+  if (sweep_run(&self->sweep) != LUA_OK) lua_pop(self->vm->L, 1);
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+//
+// Script: one file that was loaded into the VM, as it is now: its unit, the
+// prototypes that were compiled from it, and its module-level variables.
+//
+// A prototype maps to a definition of the present unit, so a closure's
+// prototype tells what it is. A *chunk* is one text that was compiled: the
+// file at first, later what patches compile; it is kept while a closure of it
+// may be alive, so that an address cannot come back as something else.
+//
+// A *cell* is the place of one variable, held by a closure that Graft makes
+// for it. Variables that closures share are found in these; what no closure
+// holds is read off the chunk when it returns, by a hook. The hook rests for
+// good after a while, so that a chunk with a loop of its own runs at full
+// speed; variables that no closure holds are then not known.
+
+#ifndef GRAFT_VM_SCRIPT_H
+#define GRAFT_VM_SCRIPT_H
+
+#include "unit/unit.h"
+#include "vm/vm.h"
+
+typedef struct Script Script;
+typedef struct ScriptChunk ScriptChunk;
+
+enum {
+  SCRIPT_MAIN = -1, // the main chunk
+  SCRIPT_NONE = -2, // not a definition, or one that is gone
+};
+
+typedef struct ScriptProto {
+  const void *proto;
+  ScriptChunk *chunk;
+  int definition; // of the present unit, or SCRIPT_…
+  bool old;       // superseded code of that definition
+} ScriptProto;
+
+struct ScriptChunk {
+  ScriptChunk *next;
+  Script *script;
+  int ref;           // its main function
+  const void *fresh; // the patch that compiled it, while that is under way
+  uint32_t walk;
+  size_t count;
+  ScriptProto protos[];
+};
+
+typedef enum CellState {
+  CELL_NONE,
+  CELL_SAVED, // holds a copy; some closure may hold the true one
+  CELL_TRUE,
+} CellState;
+
+struct Script {
+  Vm *vm;
+  Script *previous;
+  Script *next;
+  char *module; // "ai.goblin"
+  char *path;   // as the user named it, "scripts/ai/goblin.lua"
+  char *chunk_name;
+  GraftUnit *unit;
+  ScriptChunk *chunks;
+  CellState *cell_states; // by variable of the unit
+  int *slot_refs;         // by definition: its closure in a slot, borrowed
+  int cells_ref;          // variable + 1 → cell
+  int value_ref;          // what the chunk returned
+  int environment_ref;    // a function with the chunk's environment
+  bool loaded;            // the chunk has returned
+  void *owner;            // the engine's
+  void *patch;            // during a transaction, the patcher's
+};
+
+typedef struct ScriptDesc {
+  Vm *vm;
+  GraftUnit *unit; // retained
+  const char *module;
+  const char *path;
+  void *owner;
+} ScriptDesc;
+
+// NULL when out of memory.
+Script *script_new(const ScriptDesc *desc);
+void script_free(Script *self);
+
+// Keeps the closure that the module shows for a definition in the private
+// table: its reference, or VM_NO_REF when what is there now is something else
+// (a wrapper, a function of another file, nothing).
+GraftStatus script_find_shown(Script *self, int definition, int *ref,
+                              GraftError *error);
+
+// The script that a prototype belongs to, or NULL.
+ScriptProto *script_find_proto(const Vm *vm, const void *proto);
+
+// Lets go of the chunks that no live closure was seen of in the last walk.
+void script_prune_chunks(Script *self);
+
+#endif

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+//
+// State: what the files of vm/ and bindings/ share about the Lua state.
+//
+// Graft keeps its own Lua values in one private table, which a sweep does not
+// enter: old versions in histories must stay what they are. References are
+// numbers in it.
+
+#ifndef GRAFT_VM_STATE_H
+#define GRAFT_VM_STATE_H
+
+#include "base/pointer_map.h"
+#include "vm/compat.h"
+#include "vm/vm.h"
+
+typedef struct Script Script;
+struct LoaderHooks;
+
+enum { VM_NO_REF = 0 };
+
+struct Vm {
+  GraftAllocator allocator;
+  lua_State *main;
+  lua_State *L; // the thread that runs now; `main` outside of calls
+  lua_State *walker;
+  bool owned;
+  int busy;        // calls of scripts under way
+  int private_ref; // of the private table, in the Lua registry
+  int walker_ref;
+  int cell_ref;      // makes cells, in the private table
+  int silent_ref;    // makes functions that do nothing
+  int traceback_ref; // message handler
+  int stubs_ref;     // slot → stub
+  int results_ref;   // strings that the last call from C returned
+  PointerMap protos; // prototype → ScriptProto
+  Script *scripts;   // all of them, linked
+  uint32_t walk;     // number of the last complete walk
+  int hook_events;   // return events seen since a load began
+  int hook_depth;    // loads under way that want them
+  void *engine;      // what bindings/ find
+  const struct LoaderHooks *hooks;
+};
+
+// The Vm that a state belongs to, or NULL.
+Vm *vm_of(lua_State *L);
+
+// Keeps the value on top of L in the private table; pops it. May raise.
+int vm_ref(Vm *self, lua_State *L);
+// Pushes it; nil for VM_NO_REF.
+void vm_push(Vm *self, lua_State *L, int ref);
+void vm_unref(Vm *self, int ref); // also for VM_NO_REF; never raises
+void vm_push_private(Vm *self, lua_State *L);
+
+// Runs `body` protected on the thread that runs now. Raised errors come back
+// as GRAFT_ERUN (GRAFT_ENOMEM when out of memory) with their text.
+typedef void VmBody(Vm *vm, lua_State *L, void *context);
+GraftStatus vm_protect(Vm *self, VmBody *body, void *context,
+                       GraftError *error);
+
+// Takes the error value on top of L: text, and place if it begins with one.
+GraftStatus vm_take_error(lua_State *L, int lua_status, GraftError *error);
+
+// A call with a traceback in the error message. stack: function, arguments →
+// results, or nothing after a failure.
+GraftStatus vm_pcall(Vm *self, lua_State *L, int arg_count, int result_count,
+                     GraftError *error);
+
+// GraftValue ↔ Lua.
+void vm_push_value(lua_State *L, const GraftValue *value);
+GraftValue vm_to_value(lua_State *L, int index);
+
+#endif

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+
+#include "vm/stub.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "registry/call.h"
+#include "registry/convert.h"
+
+static int raise(lua_State *L, const GraftError *error) {
+  luaL_where(L, 1);
+  lua_pushstring(L, error->message);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+// Any argument, with the message for a wrong one.
+static CallWord convert_slowly(lua_State *L, const GraftFn *fn,
+                               const Signature *signature, int index) {
+  GraftValue value = vm_to_value(L, index + 1);
+  CallWord word = {0};
+  GraftError error;
+  if (convert_argument(signature, fn->name, index, &value, &word, &error) < 0) {
+    raise(L, &error);
+  }
+  return word;
+}
+
+static inline bool get_integer(lua_State *L, int index, int64_t *integer) {
+#if VM_LUAJIT
+  double number = lua_tonumber(L, index);
+  if (lua_type(L, index) != LUA_TNUMBER || number != floor(number) ||
+      fabs(number) > 9007199254740992.0) {
+    return false;
+  }
+  *integer = (int64_t)number;
+  return true;
+#else
+  if (!lua_isinteger(L, index)) return false;
+  *integer = lua_tointeger(L, index);
+  return true;
+#endif
+}
+
+static inline CallWord convert(lua_State *L, const GraftFn *fn,
+                               const Signature *signature, int index) {
+  int64_t integer = 0;
+  switch (signature->params[index]) {
+  case TYPE_DOUBLE:
+    if (lua_type(L, index + 1) != LUA_TNUMBER) break;
+    return (CallWord){.number = lua_tonumber(L, index + 1)};
+  case TYPE_FLOAT:
+    if (lua_type(L, index + 1) != LUA_TNUMBER) break;
+    return call_float((float)lua_tonumber(L, index + 1));
+  case TYPE_INT32:
+    if (!get_integer(L, index + 1, &integer) || integer < INT32_MIN ||
+        integer > INT32_MAX) {
+      break;
+    }
+    return (CallWord){.integer = integer};
+  case TYPE_INT64:
+    if (!get_integer(L, index + 1, &integer)) break;
+    return (CallWord){.integer = integer};
+  case TYPE_BOOL:
+    if (lua_type(L, index + 1) != LUA_TBOOLEAN) break;
+    return (CallWord){.integer = lua_toboolean(L, index + 1)};
+  default:
+    break;
+  }
+  return convert_slowly(L, fn, signature, index);
+}
+
+static inline int push_result(lua_State *L, const Signature *signature,
+                              CallWord word) {
+  switch (signature->result) {
+  case TYPE_VOID:
+    return 0;
+  case TYPE_FLOAT:
+  case TYPE_DOUBLE:
+    lua_pushnumber(L, word.number);
+    return 1;
+  case TYPE_BOOL:
+    lua_pushboolean(L, word.integer != 0);
+    return 1;
+  case TYPE_INT32:
+    lua_pushinteger(L, (lua_Integer)word.integer);
+    return 1;
+  default:
+    break;
+  }
+  GraftValue value =
+      convert_word(signature->result, signature->result_name, word);
+#if VM_LUAJIT
+  // Its integers are as wide as a pointer, its numbers are not.
+  if (value.type == GRAFT_INTEGER) {
+    lua_pushnumber(L, (lua_Number)value.as.integer);
+    return 1;
+  }
+#endif
+  vm_push_value(L, &value);
+  return 1;
+}
+
+static int call_other(lua_State *L, GraftFn *fn) {
+  const Backing *backing = fn->active;
+  GraftError error;
+  if (backing == NULL) {
+    slot_missing(fn, &error);
+    return raise(L, &error);
+  }
+  if (backing->kind == BACKING_LUA_C) {
+    slot_count_call(fn);
+    return ((lua_CFunction)backing->code)(L);
+  }
+  if (backing->kind == BACKING_NATIVE) {
+    error_set(&error, GRAFT_ESIGNATURE, "%s cannot be called from Lua: %s",
+              fn->name, backing->why_not);
+    return raise(L, &error);
+  }
+  slot_count_call(fn);
+  vm_push(vm_of(L), L, (int)backing->script);
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+static int call_stub(lua_State *L) {
+  GraftFn *fn = lua_touserdata(L, lua_upvalueindex(1));
+  const Backing *backing = fn->active;
+  if (backing == NULL || backing->kind != BACKING_NATIVE ||
+      backing->signature == NULL) {
+    return call_other(L, fn);
+  }
+  const Signature *signature = backing->signature;
+  int count = lua_gettop(L);
+  if (count != signature->param_count) {
+    GraftError error;
+    convert_count_error(signature, fn->name, count, &error);
+    return raise(L, &error);
+  }
+  CallWord words[SIGNATURE_PARAMS];
+  words[0] = (CallWord){.integer = 0};
+  for (int i = 0; i < count; i++) words[i] = convert(L, fn, signature, i);
+  slot_count_call(fn);
+  CallWord result = {.integer = 0};
+  call_native(signature, backing->code, words, &result);
+  return push_result(L, signature, result);
+}
+
+void stub_push(Vm *vm, lua_State *L, GraftFn *fn) {
+  vm_push(vm, L, vm->stubs_ref);
+  lua_pushlightuserdata(L, fn);
+  lua_rawget(L, -2);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushlightuserdata(L, fn);
+    lua_pushcclosure(L, call_stub, 1);
+    lua_pushlightuserdata(L, fn);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -4);
+  }
+  lua_remove(L, -2);
+}
+
+GraftFn *stub_fn(lua_State *L, int index) {
+  if (lua_tocfunction(L, index) != call_stub) return NULL;
+  lua_getupvalue(L, index, 1);
+  GraftFn *fn = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return fn;
+}
+
+void stub_push_backing(Vm *vm, lua_State *L, GraftFn *fn,
+                       const Backing *backing) {
+  if (backing == NULL) {
+    lua_pushnil(L);
+  } else if (backing->kind == BACKING_SCRIPT) {
+    vm_push(vm, L, (int)backing->script);
+  } else {
+    stub_push(vm, L, fn);
+  }
+}

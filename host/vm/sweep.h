@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+//
+// Sweep: replaces functions wherever the VM holds them. One walk over all that
+// is reachable, with raw access only, so no metamethod runs; without recursion
+// beyond a small fixed depth, so a list of any length is fine; the garbage
+// collector rests meanwhile, so addresses identify objects. Any number of
+// functions is replaced in one walk. Traded away: objects that only the VM
+// itself can reach, such as LuaJIT's FFI callbacks, are found only when the VM
+// shows them.
+//
+//   sweep_init(&sweep, &desc);
+//   status = sweep_run(&sweep);
+//   sweep_clear(&sweep);
+//
+// The walk works on the stack of a thread of its own, so it may be run from
+// inside a call of a script, and sees the frames of all threads.
+
+#ifndef GRAFT_VM_SWEEP_H
+#define GRAFT_VM_SWEEP_H
+
+#include <stdint.h>
+
+#include "base/memory.h"
+#include "vm/compat.h"
+
+typedef struct PointerSet {
+  const void **items;
+  size_t capacity; // a power of two, or 0
+  size_t count;
+} PointerSet;
+
+// What is known of a function that the walk met.
+typedef struct SweepFunction {
+  const void *function;
+  int replacement; // place in the table of replacements, 0: none
+  bool judged;     // `judge` was asked
+  bool entered;
+} SweepFunction;
+
+struct Sweep;
+
+typedef struct SweepDesc {
+  const GraftAllocator *allocator;
+  lua_State *L;      // the thread that runs now
+  lua_State *main;   // the main thread
+  lua_State *walker; // an empty thread, anchored by the caller
+  const void *skip;  // an object that is not entered, may be NULL
+  // Called first, inside the walk: adds pairs with `sweep_add_pair`. NULL:
+  // none.
+  void (*begin)(void *context, struct Sweep *sweep, lua_State *L);
+  // Called once for each Lua function that a reference leads to, with the
+  // function on top of L: pushes the function that replaces it and returns
+  // true, or leaves the stack alone. NULL: only pairs are replaced.
+  bool (*judge)(void *context, lua_State *L, const void *proto);
+  // Called for the function of each running frame.
+  void (*running)(void *context, lua_State *L, const void *proto);
+  void *context;
+} SweepDesc;
+
+typedef struct Sweep {
+  SweepDesc desc;
+  PointerSet visited;
+  SweepFunction *functions;
+  size_t function_capacity;
+  size_t function_count;
+  int pair_count;         // functions that have a replacement
+  size_t reference_count; // places that were changed
+  int pending_count;
+  int rename_count;
+} Sweep;
+
+// May raise on `desc->L`. The walker's stack belongs to the sweep until
+// `sweep_clear`, which is to be called in any case.
+void sweep_init(Sweep *self, const SweepDesc *desc);
+void sweep_clear(Sweep *self);
+
+// Only from `begin` and `judge`: replaces the function below the top of the
+// walker's stack by the one on top, and pops both. May raise.
+void sweep_add_pair(Sweep *self);
+
+// Only from `begin`: the same for the value on top of the walker's stack as for
+// any that the walk finds; pops it. May raise.
+void sweep_offer(Sweep *self);
+
+// Walks. LUA_OK or a Lua error status; the error value is then on the stack of
+// `desc.L`. After an error some references are replaced and others are not:
+// `sweep_reverse` and another `sweep_run` put all of them back.
+int sweep_run(Sweep *self);
+
+// Exchanges the sides of all pairs and forgets what was visited; `begin` and
+// `judge` are not called again. The next run replaces only pairs whose mark in
+// `marks` (by pair, NULL: none is marked) is `which`.
+void sweep_reverse(Sweep *self, const bool *marks, bool which);
+
+// The pair that replaces a function, 0 for none.
+int sweep_find_pair(const Sweep *self, const void *function);
+
+// Pushes both functions of a pair, 1 to `pair_count`, on `L`: old, new.
+void sweep_push_pair(Sweep *self, lua_State *L, int pair);
+
+#endif

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: MIT
+
+#include "vm/vm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "registry/slot.h"
+#include "vm/proto.h"
+#include "vm/script.h"
+#include "vm/state.h"
+
+static const char vm_key = 0; // its address is the key in the Lua registry
+
+const char *vm_name(void) {
+  return VM_NAME;
+}
+
+const char *vm_version(void) {
+#if VM_LUAJIT
+  return LUAJIT_VERSION;
+#else
+  return LUA_RELEASE;
+#endif
+}
+
+Vm *vm_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &vm_key);
+  Vm *self = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return self;
+}
+
+void *vm_state(const Vm *self) {
+  return self->main;
+}
+
+void vm_set_engine(Vm *self, void *engine) {
+  self->engine = engine;
+}
+
+bool vm_is_busy(const Vm *self) {
+  return self->busy > 0;
+}
+
+// ---------------------------------------------------------------------------
+// The private table
+// ---------------------------------------------------------------------------
+
+void vm_push_private(Vm *self, lua_State *L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, self->private_ref);
+}
+
+int vm_ref(Vm *self, lua_State *L) {
+  vm_push_private(self, L);
+  lua_insert(L, -2);
+  int ref = luaL_ref(L, -2);
+  lua_pop(L, 1);
+  return ref;
+}
+
+void vm_push(Vm *self, lua_State *L, int ref) {
+  if (ref == VM_NO_REF) {
+    lua_pushnil(L);
+    return;
+  }
+  vm_push_private(self, L);
+  lua_rawgeti(L, -1, ref);
+  lua_remove(L, -2);
+}
+
+// The reference's field exists, so nothing is allocated.
+void vm_unref(Vm *self, int ref) {
+  if (ref == VM_NO_REF || !lua_checkstack(self->L, 4)) return;
+  vm_push_private(self, self->L);
+  luaL_unref(self->L, -1, ref);
+  lua_pop(self->L, 1);
+}
+
+// ---------------------------------------------------------------------------
+// Errors and protected calls
+// ---------------------------------------------------------------------------
+
+// Moves "file:12: " from the front of the message to the error's place.
+static void take_place(GraftError *error) {
+  char *message = error->message;
+  for (char *at = strchr(message, ':'); at != NULL; at = strchr(at + 1, ':')) {
+    char *end = NULL;
+    long line = strtol(at + 1, &end, 10);
+    if (end == at + 1 || end[0] != ':' || end[1] != ' ') continue;
+    size_t size = (size_t)(at - message);
+    if (size >= sizeof error->file) return;
+    memcpy(error->file, message, size);
+    error->file[size] = '\0';
+    error->line = (int)line;
+    memmove(message, end + 2, strlen(end + 2) + 1);
+    return;
+  }
+}
+
+GraftStatus vm_take_error(lua_State *L, int lua_status, GraftError *error) {
+  GraftStatus status = lua_status == LUA_ERRMEM      ? GRAFT_ENOMEM
+                       : lua_status == LUA_ERRSYNTAX ? GRAFT_ESYNTAX
+                                                     : GRAFT_ERUN;
+  const char *text = lua_tostring(L, -1);
+  if (text != NULL) {
+    error_set(error, status, "%s", text);
+  } else {
+    error_set(error, status, "(error object is a %s value)",
+              luaL_typename(L, -1));
+  }
+  lua_pop(L, 1);
+  if (error != NULL) take_place(error);
+  return status;
+}
+
+typedef struct Protected {
+  Vm *vm;
+  VmBody *body;
+  void *context;
+} Protected;
+
+static int run_protected(lua_State *L) {
+  Protected *protected = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  protected->body(protected->vm, L, protected->context);
+  return 0;
+}
+
+GraftStatus vm_protect(Vm *self, VmBody *body, void *context,
+                       GraftError *error) {
+  Protected protected = {self, body, context};
+  lua_State *L = self->L;
+  if (!lua_checkstack(L, 4)) return error_memory(error);
+#if VM_LUAJIT
+  int status = lua_cpcall(L, run_protected, &protected);
+#else
+  lua_pushcfunction(L, run_protected);
+  lua_pushlightuserdata(L, &protected);
+  int status = lua_pcall(L, 1, 0, 0);
+#endif
+  return status == LUA_OK ? GRAFT_OK : vm_take_error(L, status, error);
+}
+
+// stack: error value → message with traceback
+static int add_traceback(lua_State *L) {
+  const char *text = lua_tostring(L, 1);
+  if (text == NULL) {
+    if (!luaL_callmeta(L, 1, "__tostring") || lua_type(L, -1) != LUA_TSTRING) {
+      lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+    }
+    text = lua_tostring(L, -1);
+  }
+  luaL_traceback(L, L, text, 1);
+  return 1;
+}
+
+GraftStatus vm_pcall(Vm *self, lua_State *L, int arg_count, int result_count,
+                     GraftError *error) {
+  int handler = lua_gettop(L) - arg_count;
+  vm_push(self, L, self->traceback_ref);
+  lua_insert(L, handler);
+  lua_State *previous = self->L;
+  self->L = L;
+  self->busy++;
+  int status = lua_pcall(L, arg_count, result_count, handler);
+  self->busy--;
+  self->L = previous;
+  lua_remove(L, handler);
+  return status == LUA_OK ? GRAFT_OK : vm_take_error(L, status, error);
+}
+
+// ---------------------------------------------------------------------------
+// Values, and calls from C
+// ---------------------------------------------------------------------------
+
+void vm_push_value(lua_State *L, const GraftValue *value) {
+  switch (value->type) {
+  case GRAFT_BOOLEAN:
+    lua_pushboolean(L, value->as.boolean);
+    break;
+  case GRAFT_INTEGER:
+    lua_pushinteger(L, (lua_Integer)value->as.integer);
+    break;
+  case GRAFT_NUMBER:
+    lua_pushnumber(L, value->as.number);
+    break;
+  case GRAFT_STRING:
+    lua_pushlstring(L, value->as.string.text, value->as.string.size);
+    break;
+  case GRAFT_POINTER:
+    lua_pushlightuserdata(L, value->as.pointer.address);
+    break;
+  case GRAFT_NIL:
+  case GRAFT_OTHER:
+    lua_pushnil(L);
+    break;
+  }
+}
+
+static GraftValue number_value(lua_State *L, int index) {
+#if !VM_LUAJIT
+  if (lua_isinteger(L, index)) {
+    return (GraftValue){.type = GRAFT_INTEGER,
+                        .as.integer = lua_tointeger(L, index)};
+  }
+#endif
+  return (GraftValue){.type = GRAFT_NUMBER,
+                      .as.number = lua_tonumber(L, index)};
+}
+
+GraftValue vm_to_value(lua_State *L, int index) {
+  GraftValue value = {.type = GRAFT_NIL};
+  switch (lua_type(L, index)) {
+  case LUA_TNIL:
+  case LUA_TNONE:
+    break;
+  case LUA_TBOOLEAN:
+    value.type = GRAFT_BOOLEAN;
+    value.as.boolean = lua_toboolean(L, index) != 0;
+    break;
+  case LUA_TNUMBER:
+    return number_value(L, index);
+  case LUA_TSTRING:
+    value.type = GRAFT_STRING;
+    value.as.string.text = lua_tolstring(L, index, &value.as.string.size);
+    break;
+  case LUA_TLIGHTUSERDATA:
+    value.type = GRAFT_POINTER;
+    value.as.pointer.address = lua_touserdata(L, index);
+    break;
+  default:
+    value.type = GRAFT_OTHER;
+    value.as.other = luaL_typename(L, index);
+  }
+  return value;
+}
+
+// stack: …, results from `base` on. Strings are kept until the next call.
+static void take_results(Vm *self, lua_State *L, int base, GraftCall *call) {
+  bool has_string = false;
+  for (int i = 0; i < call->result_capacity; i++) {
+    call->results[i] = vm_to_value(L, base + i);
+    has_string |= call->results[i].type == GRAFT_STRING;
+  }
+  call->result_count = call->result_capacity;
+  if (!has_string) return;
+  vm_push(self, L, self->results_ref);
+  for (int i = 0; i < call->result_capacity; i++) {
+    lua_pushvalue(L, base + i);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
+                    GraftCall *call, GraftError *error) {
+  (void)fn;
+  Vm *self = vm;
+  lua_State *L = self->L;
+  if (!lua_checkstack(L, call->arg_count + 8)) return error_memory(error);
+  int base = lua_gettop(L);
+  vm_push(self, L, (int)backing->script);
+  for (int i = 0; i < call->arg_count; i++) {
+    vm_push_value(L, &call->args[i]);
+  }
+  GraftStatus status =
+      vm_pcall(self, L, call->arg_count, call->result_capacity, error);
+  call->result_count = 0;
+  if (status == GRAFT_OK) take_results(self, L, base + 1, call);
+  lua_settop(L, base);
+  return status;
+}
+
+void vm_release(void *vm, uint64_t script) {
+  vm_unref(vm, (int)script);
+}
+
+static void copy_ref(Vm *vm, lua_State *L, void *context) {
+  uint64_t *ref = context;
+  vm_push(vm, L, (int)*ref);
+  *ref = (uint64_t)vm_ref(vm, L);
+}
+
+uint64_t vm_copy_ref(Vm *self, uint64_t script) {
+  return vm_protect(self, copy_ref, &script, NULL) == GRAFT_OK ? script : 0;
+}
+
+typedef struct TextRun {
+  const char *text;
+  const char *name;
+  GraftStatus status;
+  GraftError *error;
+} TextRun;
+
+static void run_text(Vm *vm, lua_State *L, void *context) {
+  TextRun *run = context;
+  int status = luaL_loadbuffer(L, run->text, strlen(run->text), run->name);
+  if (status != LUA_OK) {
+    run->status = vm_take_error(L, status, run->error);
+    return;
+  }
+  run->status = vm_pcall(vm, L, 0, 0, run->error);
+}
+
+GraftStatus vm_run_text(Vm *self, const char *text, const char *chunk_name,
+                        GraftError *error) {
+  TextRun run = {text, chunk_name, GRAFT_OK, error};
+  GraftStatus status = vm_protect(self, run_text, &run, error);
+  return status < 0 ? status : run.status;
+}
+
+// ---------------------------------------------------------------------------
+// Opening and closing
+// ---------------------------------------------------------------------------
+
+// A maker of cells: a function that holds one variable. It assigns it, so that
+// LuaJIT does not take the variable for a constant.
+static const char cell_text[] = "local x; return function(v) x = v end";
+
+static void set_up(Vm *self, lua_State *L, void *context) {
+  bool *fits = context;
+  if (self->owned) luaL_openlibs(L);
+  lua_settop(L, 0);
+  lua_newtable(L);
+  self->private_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  self->walker = lua_newthread(L);
+  self->walker_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  if (luaL_loadbuffer(L, cell_text, sizeof cell_text - 1, "=graft")) {
+    lua_error(L);
+  }
+  self->cell_ref = vm_ref(self, L);
+  if (luaL_loadstring(L, "return function() end")) lua_error(L);
+  self->silent_ref = vm_ref(self, L);
+  lua_pushcfunction(L, add_traceback);
+  self->traceback_ref = vm_ref(self, L);
+  lua_newtable(L);
+  self->stubs_ref = vm_ref(self, L);
+  lua_createtable(L, 16, 0);
+  self->results_ref = vm_ref(self, L);
+  lua_pushlightuserdata(L, self);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
+  *fits = proto_check(L);
+}
+
+GraftStatus vm_open(const VmDesc *desc, Vm **vm, GraftError *error) {
+  const GraftAllocator *allocator =
+      desc->allocator != NULL ? desc->allocator : &memory_default;
+  *vm = NULL;
+  Vm *self = memory_new(allocator, sizeof *self);
+  if (self == NULL) return error_memory(error);
+  self->allocator = *allocator;
+  self->owned = desc->state == NULL;
+  self->main = self->owned ? luaL_newstate() : desc->state;
+  self->L = self->main;
+  pointer_map_init(&self->protos, &self->allocator);
+  bool fits = false;
+  GraftStatus status = self->main == NULL
+                           ? error_memory(error)
+                           : vm_protect(self, set_up, &fits, error);
+  if (status == GRAFT_OK && !fits) {
+    status = error_set(error, GRAFT_ERUN,
+                       "this build of %s keeps functions in a way that Graft "
+                       "does not know; use a 64-bit build of Lua 5.4 or a "
+                       "LuaJIT 2.1 with GC64",
+                       vm_version());
+  }
+  if (status < 0) {
+    vm_close(self);
+    return status;
+  }
+  *vm = self;
+  return GRAFT_OK;
+}
+
+static void forget(Vm *self, lua_State *L, void *context) {
+  (void)context;
+  luaL_unref(L, LUA_REGISTRYINDEX, self->private_ref);
+  luaL_unref(L, LUA_REGISTRYINDEX, self->walker_ref);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
+}
+
+void vm_close(Vm *self) {
+  if (self == NULL) return;
+  while (self->scripts != NULL) script_free(self->scripts);
+  if (self->main != NULL && self->owned) {
+    lua_close(self->main);
+  } else if (self->main != NULL) {
+    vm_protect(self, forget, NULL, NULL);
+  }
+  pointer_map_clear(&self->protos);
+  GraftAllocator allocator = self->allocator;
+  memory_free(&allocator, self);
+}
+
+// ---------------------------------------------------------------------------
+// The checker
+// ---------------------------------------------------------------------------
+
+// A checker is a bare lua_State by another name.
+VmChecker *vm_checker_new(void) {
+  return (VmChecker *)luaL_newstate();
+}
+
+void vm_checker_free(VmChecker *self) {
+  if (self != NULL) lua_close((lua_State *)self);
+}
+
+GraftStatus vm_checker_check(VmChecker *self, const char *text, size_t size,
+                             const char *file, GraftError *error) {
+  lua_State *L = (lua_State *)self;
+  int status = luaL_loadbufferx_text(L, text, size, "=?");
+  if (status == LUA_OK) {
+    lua_settop(L, 0);
+    return GRAFT_OK;
+  }
+  GraftStatus code = vm_take_error(L, status, error);
+  lua_settop(L, 0);
+  if (error != NULL && error->line > 0) {
+    error_at(error, file, error->line, error->column);
+  }
+  return code;
+}

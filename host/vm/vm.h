@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// VM: one Lua state, as the parts that know no VM see it. What they do with
+// scripts is in script.h and patcher.h, which do not include lua.h either;
+// state.h is for the files of vm/ and bindings/.
+//
+// All of it belongs to the host thread, but for the checker.
+
+#ifndef GRAFT_VM_VM_H
+#define GRAFT_VM_VM_H
+
+#include "base/memory.h"
+#include "registry/registry.h"
+
+typedef struct Vm Vm;
+
+// "lua54" or "luajit".
+const char *vm_name(void);
+
+// Such as "Lua 5.4".
+const char *vm_version(void);
+
+typedef struct VmDesc {
+  const GraftAllocator *allocator;
+  // A lua_State that the host owns, or NULL for one of the VM's own with the
+  // standard libraries.
+  void *state;
+} VmDesc;
+
+// GRAFT_ENOMEM, or GRAFT_ERUN when the VM is built in a way that Graft does
+// not know.
+GraftStatus vm_open(const VmDesc *desc, Vm **vm, GraftError *error);
+
+// Closes a state of its own; leaves a host's state as it was before. NULL-safe.
+void vm_close(Vm *self);
+
+// The main lua_State.
+void *vm_state(const Vm *self);
+
+// What bindings/ find again from a state.
+void vm_set_engine(Vm *self, void *engine);
+
+// For RegistryDesc.script; its context is the Vm.
+GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
+                    GraftCall *call, GraftError *error);
+void vm_release(void *vm, uint64_t script);
+
+// Another reference to the same value, or 0 when out of memory.
+uint64_t vm_copy_ref(Vm *self, uint64_t script);
+
+// Runs `text` as a chunk on the main thread; results are dropped.
+GraftStatus vm_run_text(Vm *self, const char *text, const char *chunk_name,
+                        GraftError *error);
+
+// Whether the call of a script is under way.
+bool vm_is_busy(const Vm *self);
+
+// A VM's compiler without anything to run, for one thread, any.
+typedef struct VmChecker VmChecker;
+
+VmChecker *vm_checker_new(void); // NULL when out of memory
+void vm_checker_free(VmChecker *self);
+
+// Whether the VM accepts the text; GRAFT_ESYNTAX with the VM's own message,
+// without its place, which is in `file` and `line`.
+GraftStatus vm_checker_check(VmChecker *self, const char *text, size_t size,
+                             const char *file, GraftError *error);
+
+#endif
