@@ -166,8 +166,10 @@ end
 function Process:expect(stream, pattern, deadline)
   local give_up = process.now() + (deadline or process.deadline)
   while true do
-    for line in self.next_line, self, stream do
+    local line = self:next_line(stream)
+    while line do
       if line:find(pattern) then return line, line:match(pattern) end
+      line = self:next_line(stream)
     end
     local left = give_up - process.now()
     if left <= 0 then
