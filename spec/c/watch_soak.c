@@ -3,7 +3,8 @@
 // Several writers save at random, in every way, while the watcher runs: what
 // was delivered has to end up equal to the disk, no read may be torn, and
 // neither descriptors nor memory may grow. `spec_watch_soak SECONDS` for the
-// long form (1800); without an argument it takes a few seconds.
+// long form (1800); without an argument it takes a few seconds. A second one,
+// "overflow", "events" or "poll", makes it harder.
 
 #include <dirent.h>
 #include <stdatomic.h>
@@ -154,6 +155,30 @@ static bool read_text(const char *path, char *text, size_t room) {
   return true;
 }
 
+// What a host does that loads files while they are being saved: it has what it
+// read, whole or not, and says so.
+static void *load_files(void *argument) {
+  Soak *soak = argument;
+  unsigned seed = 7;
+  while (!atomic_load(&soak->stop)) {
+    char path[64], text[400];
+    snprintf(path, sizeof path, "root/w%u/d%u/f%u.lua",
+             (unsigned)rand_r(&seed) % WRITERS,
+             (unsigned)rand_r(&seed) % FOLDERS,
+             (unsigned)rand_r(&seed) % FILES);
+    if (read_text(path, text, sizeof text)) {
+      Known *known = find_known(soak, path);
+      pthread_mutex_lock(&soak->lock);
+      known->exists = true;
+      memcpy(known->text, text, sizeof known->text);
+      pthread_mutex_unlock(&soak->lock);
+      watch_prime(soak->watch, path, text, strlen(text));
+    }
+    usleep((unsigned)rand_r(&seed) % 5000u);
+  }
+  return NULL;
+}
+
 static int count_differences(Soak *soak, bool tell) {
   int count = 0;
   pthread_mutex_lock(&soak->lock);
@@ -195,7 +220,7 @@ static int count_descriptors(void) {
 }
 
 static void run_writers(Soak *soak, int round, int ms) {
-  pthread_t threads[WRITERS];
+  pthread_t threads[WRITERS], loader;
   Writer writers[WRITERS];
   atomic_store(&soak->stop, false);
   for (int i = 0; i < WRITERS; i++) {
@@ -205,12 +230,14 @@ static void run_writers(Soak *soak, int round, int ms) {
     writers[i] = (Writer){soak, i, (unsigned)(round * 100 + i + 1), 0};
     pthread_create(&threads[i], NULL, write_files, &writers[i]);
   }
+  pthread_create(&loader, NULL, load_files, soak);
   spec_sleep(ms);
   atomic_store(&soak->stop, true);
   for (int i = 0; i < WRITERS; i++) {
     pthread_join(threads[i], NULL);
     soak->written += writers[i].count;
   }
+  pthread_join(loader, NULL);
 }
 
 static void empty_folder(void) {
@@ -239,6 +266,10 @@ int main(int count, char **arguments) {
       .extensions = ".lua",
       .grace_ms = 300,
   };
+  const char *method = count > 2 ? arguments[2] : "";
+  if (strcmp(method, "overflow") == 0) desc.test_overflow = 5;
+  if (strcmp(method, "events") == 0) desc.method = WATCH_EVENT;
+  if (strcmp(method, "poll") == 0) desc.poll_ms = 20;
   GraftError error;
   if (watch_open(&desc, &soak.watch, &error) < 0) spec_fatal(error.message);
   watch_add_root(soak.watch, "root", &error);
