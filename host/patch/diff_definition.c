@@ -104,6 +104,7 @@ static void fill_children(MatchSide *side, const GraftUnit *unit, int parent) {
   int first = parent + 1;
   int end = parent < 0 ? unit->definition_count
                        : unit->definitions[parent].subtree_end;
+  match_widen(side);
   side->count = 0;
   for (int i = first; i < end; i = unit->definitions[i].subtree_end) {
     side->items[side->count++] = i;

@@ -51,6 +51,21 @@ static bool pair_equal(Match *self, int old_position, int new_position) {
   return true;
 }
 
+static void narrow(MatchSide *side, int start, int end) {
+  side->items += start;
+  side->keys += start;
+  side->gaps += start;
+  side->start += start;
+  side->count = end - start;
+}
+
+void match_widen(MatchSide *side) {
+  side->items -= side->start;
+  side->keys -= side->start;
+  side->gaps -= side->start;
+  side->start = 0;
+}
+
 bool match_ends(Match *self) {
   int old_end = self->old_side.count, new_end = self->new_side.count;
   int start = 0;
@@ -62,7 +77,8 @@ bool match_ends(Match *self) {
     old_end--;
     new_end--;
   }
-  if (old_end == start || new_end == start) return true;
+  narrow(&self->old_side, start, old_end);
+  narrow(&self->new_side, start, new_end);
   return match_round(self);
 }
 

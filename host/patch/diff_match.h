@@ -12,13 +12,15 @@
 #include "patch/diff.h"
 #include "unit/counter.h"
 
-// One side. Arrays are by position in the sequence.
+// One side. Arrays are by position in the window: the part of the sequence
+// between equal ends.
 typedef struct MatchSide {
   int *items;     // indexes into the unit
   uint64_t *keys; // 0: takes no part in the round
   int *gaps;
   int *partners; // by item, for the whole unit: the other side's item or -1
   int count;
+  int start; // of the window
 } MatchSide;
 
 typedef struct Match {
@@ -37,8 +39,11 @@ bool match_init(Match *self, const GraftAllocator *allocator, int old_capacity,
                 int new_capacity);
 void match_clear(Match *self);
 
-// Pairs equal keys from the start and the end inwards, then anywhere. False
-// when out of memory.
+// Makes the window the whole sequence again, for a new one to be filled in.
+void match_widen(MatchSide *side);
+
+// Pairs equal keys from the start and the end inwards, and leaves the rest as
+// the window; then pairs equal keys anywhere in it. False when out of memory.
 bool match_ends(Match *self);
 bool match_round(Match *self);
 

@@ -174,13 +174,10 @@ static bool build_statements(Builder *self, const char **keys) {
 // Definitions
 // ---------------------------------------------------------------------------
 
-static bool build_captures(Builder *self, const DefinitionRecord *record,
-                           Definition *definition) {
+// Returns the place behind the last one.
+static Capture *build_captures(Builder *self, const DefinitionRecord *record,
+                               Capture *captures) {
   const Parser *parser = self->parser;
-  Capture *captures =
-      new_array(self->unit, definition->capture_count, sizeof *captures);
-  if (captures == NULL) return false;
-  definition->captures = captures;
   for (int i = record->first_capture; i >= 0;) {
     const CaptureRecord *from = &parser->captures.items[i];
     i = from->next;
@@ -192,27 +189,27 @@ static bool build_captures(Builder *self, const DefinitionRecord *record,
     }
     *captures++ = capture;
   }
-  return true;
+  return captures;
 }
 
-static bool build_parameters(Builder *self, const DefinitionRecord *record,
-                             Definition *definition) {
+static const char **build_parameters(Builder *self) {
   const Parser *parser = self->parser;
-  size_t count = definition->parameter_count;
+  size_t count = parser->parameters.count;
   const char **parameters = new_array(self->unit, count, sizeof *parameters);
-  if (parameters == NULL) return false;
-  for (size_t i = 0; i < count; i++) {
-    parameters[i] = parser->parameters.items[record->first_parameter + i]->text;
+  for (size_t i = 0; i < count && parameters != NULL; i++) {
+    parameters[i] = parser->parameters.items[i]->text;
   }
-  definition->parameters = parameters;
-  return true;
+  return parameters;
 }
 
 static bool build_definitions(Builder *self, const char **keys) {
   Parser *parser = self->parser;
   size_t count = parser->definitions.count;
   Definition *definitions = new_array(self->unit, count, sizeof *definitions);
-  if (definitions == NULL) return false;
+  Capture *captures =
+      new_array(self->unit, parser->captures.count, sizeof *captures);
+  const char **parameters = build_parameters(self);
+  if (!definitions || !captures || !parameters) return false;
   for (size_t i = 0; i < count; i++) {
     const DefinitionRecord *record = &parser->definitions.items[i];
     Definition *definition = &definitions[i];
@@ -224,10 +221,9 @@ static bool build_definitions(Builder *self, const char **keys) {
       definition->env_variable =
           parser->locals.items[record->env_local].variable;
     }
-    if (!build_captures(self, record, definition) ||
-        !build_parameters(self, record, definition)) {
-      return false;
-    }
+    definition->parameters = parameters + record->first_parameter;
+    definition->captures = captures;
+    captures = build_captures(self, record, captures);
   }
   self->definitions = definitions;
   self->unit->definitions = definitions;

@@ -30,9 +30,11 @@ static CounterEntry *find_entry(const Counter *self, uint64_t key) {
   return &self->entries[i];
 }
 
-static bool grow(Counter *self) {
+bool counter_reserve(Counter *self, size_t count) {
   Counter grown = {.allocator = self->allocator, .count = self->count};
-  grown.capacity = self->capacity ? self->capacity * 2 : FIRST_CAPACITY;
+  grown.capacity = self->capacity ? self->capacity : FIRST_CAPACITY;
+  while (grown.capacity < count * 2) grown.capacity *= 2;
+  if (grown.capacity == self->capacity) return true;
   grown.entries =
       memory_new(self->allocator, grown.capacity * sizeof *grown.entries);
   if (grown.entries == NULL) return false;
@@ -47,7 +49,10 @@ static bool grow(Counter *self) {
 
 int *counter_at(Counter *self, uint64_t key) {
   if (key == 0) key = 1;
-  if (self->count * 2 >= self->capacity && !grow(self)) return NULL;
+  if (self->count * 2 >= self->capacity &&
+      !counter_reserve(self, self->count + 1)) {
+    return NULL;
+  }
   CounterEntry *entry = find_entry(self, key);
   if (entry->key == 0) {
     entry->key = key;

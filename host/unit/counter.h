@@ -25,6 +25,9 @@ typedef struct Counter {
 void counter_init(Counter *self, const GraftAllocator *allocator);
 void counter_clear(Counter *self);
 
+// Makes room for this many keys; false when out of memory.
+bool counter_reserve(Counter *self, size_t count);
+
 // Forgets all keys, and keeps the memory.
 void counter_reset(Counter *self);
 

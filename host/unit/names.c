@@ -11,27 +11,31 @@
 #include "unit/build.h"
 #include "unit/counter.h"
 
-static char *append(char *at, const char *limit, const char *text) {
-  while (*text != '\0' && at < limit) *at++ = *text++;
-  return at;
+static char *append(char *at, const char *text, size_t size, size_t *room) {
+  if (size > *room) size = *room;
+  memcpy(at, text, size);
+  *room -= size;
+  return at + size;
 }
 
 const char *name_join(GraftUnit *unit, const char *left, const char *separator,
                       const char *right) {
-  size_t size = strlen(left) + strlen(separator) + strlen(right);
+  size_t left_size = strlen(left), right_size = strlen(right);
+  size_t size = left_size + strlen(separator) + right_size;
   char hash[20] = "";
   if (size > NAME_LIMIT) {
-    uint64_t sum = hash_bytes(0, left, strlen(left));
-    sum = hash_bytes(sum, right, strlen(right));
+    uint64_t sum =
+        hash_bytes(hash_bytes(0, left, left_size), right, right_size);
     snprintf(hash, sizeof hash, "~%016" PRIx64, sum);
     size = NAME_LIMIT;
   }
   char *name = arena_new(&unit->arena, size + strlen(hash) + 1);
   if (name == NULL) return NULL;
-  const char *limit = name + size;
-  char *at = append(name, limit, left);
-  at = append(append(at, limit, separator), limit, right);
-  append(at, at + strlen(hash), hash);
+  size_t room = size;
+  char *at = append(name, left, left_size, &room);
+  at = append(at, separator, strlen(separator), &room);
+  at = append(at, right, right_size, &room);
+  memcpy(at, hash, strlen(hash));
   return name;
 }
 
@@ -40,6 +44,7 @@ typedef struct Names {
   Definition *definitions;
   Counter counter;
   const char **displays; // by definition: the name without the module
+  bool odd_keys;
 } Names;
 
 static uint64_t hash_text(uint64_t seed, const char *text) {
@@ -124,6 +129,20 @@ static bool count_shown(Names *self) {
   return true;
 }
 
+// Where keys hold any character, two names might still be the same.
+static bool make_unique(Names *self, Definition *definition) {
+  for (int k = 2;; k++) {
+    uint64_t key = hash_text(2, definition->name);
+    int *seen = counter_at(&self->counter, key);
+    if (seen == NULL) return false;
+    if ((*seen)++ == 0) return true;
+    char suffix[24];
+    snprintf(suffix, sizeof suffix, "~%d", k + *seen - 2);
+    definition->name = name_join(self->unit, definition->name, "", suffix);
+    if (definition->name == NULL) return false;
+  }
+}
+
 static bool assign_name(Names *self, int index) {
   Definition *definition = &self->definitions[index];
   const char *module = self->unit->module;
@@ -134,27 +153,23 @@ static bool assign_name(Names *self, int index) {
   }
   const char *display = self->displays[index];
   const char *name = name_join(self->unit, module, separator, display);
-  // Keys may hold any character, so two names might still be the same.
-  for (int k = 2; name != NULL; k++) {
-    int *seen = counter_at(&self->counter, hash_text(2, name));
-    if (seen == NULL) return false;
-    if ((*seen)++ == 0) break;
-    char suffix[24];
-    snprintf(suffix, sizeof suffix, "~%d", k + *seen - 2);
-    name = name_join(self->unit, name, "", suffix);
-  }
   definition->name = name;
-  return name != NULL;
+  return name != NULL && (!self->odd_keys || make_unique(self, definition));
 }
 
 bool names_assign(Builder *builder) {
   GraftUnit *unit = builder->unit;
-  Names self = {.unit = unit, .definitions = builder->definitions};
+  Names self = {.unit = unit,
+                .definitions = builder->definitions,
+                .odd_keys = builder->parser->odd_keys};
   const GraftAllocator *allocator = builder->parser->allocator;
   counter_init(&self.counter, allocator);
   self.displays = memory_new(allocator, (size_t)unit->definition_count *
                                             sizeof *self.displays);
-  bool done = self.displays != NULL && count_shown(&self);
+  bool done =
+      self.displays != NULL &&
+      counter_reserve(&self.counter, 2 * (size_t)unit->definition_count) &&
+      count_shown(&self);
   for (int i = 0; i < unit->definition_count && done; i++) {
     done = assign_path(&self, i) && settle_shown(&self, i) &&
            assign_name(&self, i);

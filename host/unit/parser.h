@@ -186,6 +186,7 @@ typedef struct Parser {
   ARRAY(Field) fields;
   ARRAY(AssignmentRecord) assignments;
   ARRAY(StatementRecord) statements;
+  bool odd_keys; // some constant key is no name, such as `["a.b"]`
   bool main_uses_env;
   int return_statement;
 

@@ -4,6 +4,7 @@
 // reads are recorded.
 
 #include "base/hash.h"
+#include "unit/lexer_literal.h"
 #include "unit/parser.h"
 
 // Runs `parse` with one more role around it.
@@ -125,9 +126,12 @@ static Role field_role(Parser *self, const Field *field, Symbol *key) {
                 .key = key};
 }
 
-static bool is_text(const Symbol *symbol) {
+// Whether a string may be a key of a path: it must be a C string.
+static bool is_key(Parser *self, const Symbol *symbol) {
   for (uint32_t i = 0; i < symbol->size; i++) {
-    if (symbol->text[i] == '\0') return false;
+    unsigned char c = (unsigned char)symbol->text[i];
+    if (c == '\0') return false;
+    if (!(literal_class[c] & CLASS_NAME)) self->odd_keys = true;
   }
   return true;
 }
@@ -151,7 +155,7 @@ static Symbol *parse_bracket_key(Parser *self, Field *field) {
   parser_expect(self, ']');
   parser_expect(self, '=');
   // A name only if the string is all there is, and a C string.
-  if (!constant || key == NULL || !is_text(key)) return NULL;
+  if (!constant || key == NULL || !is_key(self, key)) return NULL;
   field->kind = FIELD_NAME;
   field->name = key->text;
   return key;
@@ -274,7 +278,7 @@ static void parse_index(Parser *self, Expression *expression) {
   if (self->token.kind == TOKEN_STRING) {
     Symbol *key = lexer_string_symbol(&self->lexer, &self->token);
     if (key == NULL) parser_no_memory(self);
-    if (is_text(key) && parser_peek(self)->kind == ']') {
+    if (is_key(self, key) && parser_peek(self)->kind == ']') {
       parser_advance(self);
       parser_advance(self);
       add_key(self, expression, key);

@@ -44,8 +44,9 @@ static SymbolEntry *find_entry(SymbolTable *self, const char *text, size_t size,
   for (size_t i = hash & mask;; i = (i + 1) & mask) {
     SymbolEntry *entry = &self->entries[i];
     if (entry->symbol == NULL) return entry;
+    // Up to 8 bytes and their number can be told from the hash.
     if (entry->hash == hash && entry->symbol->size == size &&
-        memcmp(entry->symbol->text, text, size) == 0) {
+        (size <= 8 || memcmp(entry->symbol->text, text, size) == 0)) {
       return entry;
     }
   }
