@@ -174,6 +174,8 @@ static void emit_file(GraftEngine *self, const FilePatch *patch) {
       emit_definition(self, GRAFT_EVENT_ADD, patch->script, definition);
     } else if (diff->changes[i] == CHANGE_UPDATED) {
       emit_definition(self, GRAFT_EVENT_UPDATE, patch->script, definition);
+    } else if (diff->changes[i] == CHANGE_MOVED) {
+      emit_definition(self, GRAFT_EVENT_MOVE, patch->script, definition);
     }
     emit_stale(self, patch, i);
   }

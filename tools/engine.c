@@ -78,6 +78,7 @@ static void show_colour(const GraftEvent *event, const char *text) {
 
 static void show_event(void *context, const GraftEvent *event) {
   const Options *options = context;
+  if (event->kind == GRAFT_EVENT_MOVE) return; // no change to a user (D2)
   bool quiet = !options->verbose && event->kind == GRAFT_EVENT_WATCH;
   if (quiet && !options->json) return;
   char text[4096];

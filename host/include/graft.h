@@ -318,6 +318,7 @@ typedef enum GraftEventKind {
   GRAFT_EVENT_WATCH,   // a file was loaded and is watched
   GRAFT_EVENT_ADD,     // a function is new
   GRAFT_EVENT_UPDATE,  // a function has new code
+  GRAFT_EVENT_MOVE,    // a function is on another line
   GRAFT_EVENT_DELETE,  // a function is gone
   GRAFT_EVENT_SWAP,    // another backing is active: `from`, `to`
   GRAFT_EVENT_RUN,     // a statement ran

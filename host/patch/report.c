@@ -68,6 +68,8 @@ const char *graft_event_word(GraftEventKind kind) {
     return "add";
   case GRAFT_EVENT_UPDATE:
     return "update";
+  case GRAFT_EVENT_MOVE:
+    return "move";
   case GRAFT_EVENT_DELETE:
     return "delete";
   case GRAFT_EVENT_SWAP:

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+
+#include "vm/inspect.h"
+
+#include <string.h>
+
+#include "vm/proto.h"
+#include "vm/script.h"
+#include "vm/sweep.h"
+
+typedef struct Count {
+  Vm *vm;
+  const char *name;
+  int running;
+  int closures;
+} Count;
+
+static bool is_old(const Count *self, const void *proto) {
+  const ScriptProto *entry = script_find_proto(self->vm, proto);
+  if (entry == NULL || !entry->old || entry->definition < 0) return false;
+  const GraftUnit *unit = entry->chunk->script->unit;
+  return strcmp(unit->definitions[entry->definition].name, self->name) == 0;
+}
+
+static bool count_closure(void *context, lua_State *L, const void *proto) {
+  (void)L;
+  Count *self = context;
+  if (is_old(self, proto)) self->closures++;
+  return false;
+}
+
+static void count_running(void *context, lua_State *L, const void *proto) {
+  (void)L;
+  Count *self = context;
+  if (is_old(self, proto)) self->running++;
+}
+
+void inspect_old_code(Vm *vm, lua_State *L, const char *name) {
+  Count count = {.vm = vm, .name = name};
+  Sweep sweep;
+  vm_push_private(vm, L);
+  const void *skip = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  sweep_init(&sweep, &(SweepDesc){.allocator = &vm->allocator,
+                                  .L = L,
+                                  .main = vm->main,
+                                  .walker = vm->walker,
+                                  .skip = skip,
+                                  .judge = count_closure,
+                                  .running = count_running,
+                                  .context = &count});
+  int status = sweep_run(&sweep);
+  sweep_clear(&sweep);
+  if (status != LUA_OK) lua_error(L);
+  lua_createtable(L, 0, 2);
+  lua_pushinteger(L, count.running);
+  lua_setfield(L, -2, "running");
+  lua_pushinteger(L, count.closures);
+  lua_setfield(L, -2, "closures");
+}
