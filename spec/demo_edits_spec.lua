@@ -80,10 +80,10 @@ for _, vm in ipairs { "lua54", "luajit" } do
     it("4. a syntax error", function()
       local folder, program = play(vm)
       edit(folder, "scripts/bat.lua", "self.time = self.time + dt",
-        "self.time = self.time +")
+        "self.time = self.time + + dt")
       program:err "^Reject .*bat%.lua:%d+:%d+: "
       program:out "^fireflies 500 "
-      edit(folder, "scripts/bat.lua", "self.time = self.time +",
+      edit(folder, "scripts/bat.lua", "self.time = self.time + + dt",
         "self.time = self.time + 2 * dt")
       program:err "^Update bat%.update%f[%s%z]"
       still_plays(program)
