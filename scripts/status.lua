@@ -64,11 +64,21 @@ local function on_patch(report)
   bus.emit("report", report)
 end
 
--- What is wrong is in the report itself, or in its list of errors.
+-- Where the error is, what it is, and the line with a caret under it.
 local function on_reject(report)
-  local problem = report.errors and report.errors[1] or report
-  status.complain(string.format("%s:%d:%d: %s", problem.file or "?", problem.line or 0,
-    problem.column or 0, problem.message or "rejected"), 8)
+  local text = string.format("%s:%d:%d: %s", report.file or "?", report.line or 0,
+    report.column or 0, report.message or "rejected")
+  if report.source then
+    local indent = string.rep(" ", math.max(0, (report.column or 1) - 1))
+    text = text .. "\n  " .. string.gsub(report.source, "\t", " ") .. "\n  " .. indent .. "^"
+  end
+  status.complain(text, 8)
+  bus.emit("report", report)
+end
+
+-- A new version raised an error; the one before it is back.
+local function on_revert(report)
+  status.complain(string.format("%s: %s", report.name or "?", report.message or "reverted"), 8)
   bus.emit("report", report)
 end
 
@@ -77,6 +87,7 @@ function status.open()
   if not found then return end
   graft.on("patch", on_patch)
   graft.on("reject", on_reject)
+  graft.on("revert", on_revert)
 end
 
 return status
