@@ -80,9 +80,10 @@ static void activity(Watch *self, uint64_t key) {
 }
 
 // Something else than a wanted file is being changed. That matters only as
-// company: a temporary file before a save is none.
+// company: a temporary file before a save is none, and a stream of other files
+// must not keep a save waiting.
 void settle_other_activity(Watch *self) {
-  if (self->ready == 0) return;
+  if (self->ready == 0 || self->burst_many) return;
   self->burst_many = true;
   self->activity_ns = self->event_ns;
 }

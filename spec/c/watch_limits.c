@@ -130,6 +130,38 @@ static void try_exhausted(void) {
   spec_close(&spec);
 }
 
+static void add_on_batch(void *context, const WatchBatch *batch) {
+  GraftError error;
+  Watch *watch = *(Watch **)context;
+  if (strcmp(batch->changes[0].path, "./first.lua") == 0) {
+    watch_add_root(watch, "late", &error);
+    watch_prime(watch, "late/known.lua", "known", 5);
+    spec_save("late/known.lua", "known");
+    spec_save("late/new.lua", "new");
+  }
+  spec_on_batch(&spec, batch);
+}
+
+// A host that finds out in a callback what else to watch.
+static void try_callback(void) {
+  spec_open(&spec, (WatchDesc){0});
+  Watch *watch = NULL;
+  GraftError error;
+  WatchDesc desc = {.on_batch = add_on_batch, .context = &watch};
+  if (watch_open(&desc, &watch, &error) < 0) spec_fatal(error.message);
+  spec_mkdir("late");
+  watch_add_root(watch, ".", &error);
+  spec_save("first.lua", "first");
+  CHECK("the present folder as root",
+        spec_wait(&spec, 0, "./first.lua", WATCH_CREATED, "first") >= 0);
+  CHECK("a root added in a callback",
+        spec_wait(&spec, 0, "late/new.lua", WATCH_CREATED, "new") >= 0);
+  CHECK("a file primed in a callback",
+        spec_changes(&spec, 0, "late/known.lua") == 0);
+  watch_close(watch);
+  spec_close(&spec);
+}
+
 static void try_ignore(void) {
   spec_open(&spec, (WatchDesc){0});
   spec_save("root/.graftignore", "# generated\ngen_*\n!gen_keep.lua\nbuild/\n"
@@ -283,6 +315,7 @@ int main(void) {
   try_open_and_close();
   try_idle();
   try_prime();
+  try_callback();
   try_ignore();
   try_overflow();
   try_busy_host();
