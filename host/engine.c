@@ -273,8 +273,9 @@ GraftStatus graft_engine_natives(GraftEngine *engine, const char *path,
 // Roots
 // ---------------------------------------------------------------------------
 
-// Without slashes at the end; "" for the current folder.
+// Without "./" in front and slashes at the end; "" for the current folder.
 static char *copy_root(const GraftEngine *self, const char *path) {
+  path = engine_plain_path(path);
   size_t size = strlen(path);
   while (size > 1 && path[size - 1] == '/') size--;
   if (size == 1 && path[0] == '.') size = 0;
@@ -316,6 +317,7 @@ static bool is_lua_file(const char *path) {
 // A file's root is its folder.
 static char *root_of(const GraftEngine *self, const char *path) {
   if (is_folder(path) || !is_lua_file(path)) return copy_root(self, path);
+  path = engine_plain_path(path);
   const char *slash = strrchr(path, '/');
   if (slash == NULL) return copy_root(self, ".");
   size_t size = slash == path ? 1 : (size_t)(slash - path);
@@ -372,6 +374,7 @@ GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
 GraftStatus graft_engine_run(GraftEngine *engine, const char *path,
                              int arg_count, const char *const *args,
                              GraftError *error) {
+  path = engine_plain_path(path);
   char *module = engine_module_of(engine, path);
   if (module == NULL) {
     const char *slash = strrchr(path, '/');

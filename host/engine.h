@@ -99,6 +99,11 @@ void engine_notice(GraftEngine *self, const char *text);
 void engine_emit_error(GraftEngine *self, const GraftError *error);
 
 // engine_file.c
+// Files are known by their path without "./" in front.
+const char *engine_plain_path(const char *path);
+// Tells the watcher what was loaded.
+void engine_prime(GraftEngine *self, const char *path, const char *text,
+                  size_t size);
 void engine_init_hooks(GraftEngine *self);
 void engine_clear_files(GraftEngine *self);
 EngineFile *engine_find_file(GraftEngine *self, const char *path);

@@ -20,6 +20,36 @@ EngineFile *engine_find_file(GraftEngine *self, const char *path) {
   return file;
 }
 
+const char *engine_plain_path(const char *path) {
+  while (path[0] == '.' && path[1] == '/') {
+    path += 2;
+    while (*path == '/') path++;
+  }
+  return path;
+}
+
+static bool watches_current_folder(const GraftEngine *self) {
+  for (size_t i = 0; i < self->roots.count; i++) {
+    if (*self->roots.items[i].path == '\0') return true;
+  }
+  return false;
+}
+
+// The watcher names what is below "." with that.
+void engine_prime(GraftEngine *self, const char *path, const char *text,
+                  size_t size) {
+  if (self->watch == NULL) return;
+  if (path[0] == '/' || !watches_current_folder(self)) {
+    watch_prime(self->watch, path, text, size);
+    return;
+  }
+  Buffer dotted;
+  buffer_init(&dotted, &self->allocator);
+  buffer_format(&dotted, "./%s", path);
+  if (!dotted.failed) watch_prime(self->watch, dotted.text, text, size);
+  buffer_clear(&dotted);
+}
+
 static void file_free(GraftEngine *self, EngineFile *file) {
   if (file == NULL) return;
   unit_release(file->unit);
@@ -149,7 +179,7 @@ GraftStatus engine_open_script(GraftEngine *self, const char *path,
     script_free(file->script);
     file->script = *script;
     engine_set_unit(self, file, unit);
-    if (self->watch != NULL) watch_prime(self->watch, path, text, size);
+    engine_prime(self, path, text, size);
     engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_WATCH, .file = path});
   }
   unit_release(unit);

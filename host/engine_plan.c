@@ -130,12 +130,13 @@ void engine_on_batch(void *context, const WatchBatch *batch) {
   GraftEngine *self = context;
   Plan *plans = NULL;
   for (size_t i = 0; i < batch->count; i++) {
-    WatchChange *change = &batch->changes[i];
-    if (!is_lua(change->path) && engine_find_file(self, change->path) == NULL) {
+    const WatchChange *change = &batch->changes[i];
+    const char *path = engine_plain_path(change->path);
+    if (!is_lua(path) && engine_find_file(self, path) == NULL) {
       continue;
     }
     Plan *plan = plan_new(self, self->checker,
-                          &(PlanDesc){.path = change->path,
+                          &(PlanDesc){.path = path,
                                       .contents = change->contents,
                                       .size = change->size,
                                       .kind = change->kind});

@@ -228,9 +228,7 @@ static Plan *plan_file(GraftEngine *self, VmChecker *checker,
     plan->notice_ns = plan->settled_ns = start;
     plan->planned_ns = watch_now();
   }
-  if (text != NULL && self->watch != NULL) {
-    watch_prime(self->watch, file->path, text, size);
-  }
+  if (text != NULL) engine_prime(self, file->path, text, size);
   memory_free(&self->allocator, text);
   return plan;
 }

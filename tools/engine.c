@@ -321,11 +321,6 @@ static bool is_folder(const char *path) {
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static bool exists(const char *path) {
-  struct stat info;
-  return stat(path, &info) == 0;
-}
-
 static void folder_of(const char *path, char *folder, size_t size) {
   const char *slash = strrchr(path, '/');
   if (slash == NULL) {
@@ -396,12 +391,12 @@ static GraftStatus run_program(GraftEngine *engine, const Options *options,
     bool slash = options->watch[0][length - 1] == '/';
     snprintf(path, sizeof path, "%s%smain.lua", options->watch[0],
              slash ? "" : "/");
-    if (!exists(path)) fail_usage("there is no %s to run", path);
   } else {
     snprintf(path, sizeof path, "%s", options->watch[0]);
   }
   const char *slash = strrchr(path, '/');
-  snprintf(module, size, "%s", slash != NULL ? slash + 1 : path);
+  snprintf(module, size, "%.*s", (int)size - 1,
+           slash != NULL ? slash + 1 : path);
   char *dot = strrchr(module, '.');
   if (dot != NULL && strcmp(dot, ".lua") == 0) *dot = '\0';
   return graft_engine_run(engine, path, options->arg_count, options->args,

@@ -67,7 +67,7 @@ static bool build_variables(Builder *self) {
 }
 
 // ---------------------------------------------------------------------------
-// Paths
+// Indexes become pointers
 // ---------------------------------------------------------------------------
 
 // All keys as text; paths point into this.
@@ -81,93 +81,41 @@ static const char **build_keys(Builder *self) {
   return keys;
 }
 
-static Path make_path(const Builder *self, const char **keys,
-                      const ParsedPath *from) {
-  Path path = {.variable = VARIABLE_GLOBAL, .computed = from->computed};
-  if (from->symbol == NULL) return path;
-  path.name = from->symbol->text;
-  path.variable = from->local;
-  if (from->local >= 0) {
-    path.variable = self->parser->locals.items[from->local].variable;
-  }
-  path.key_count = from->key_count;
-  path.keys = keys + from->first_key;
-  return path;
+static int variable_of(const Parser *parser, int local) {
+  return local >= 0 ? parser->locals.items[local].variable : local;
 }
 
-// ---------------------------------------------------------------------------
-// Records of the main chunk
-// ---------------------------------------------------------------------------
+static void finish_path(const Builder *self, Path *path) {
+  if (path->name == NULL) return;
+  path->variable = variable_of(self->parser, path->variable);
+  path->keys = self->keys + index_unpack(path->keys);
+}
 
-static bool build_values(Builder *self, const char **keys) {
+static void finish_paths(Builder *self) {
   Parser *parser = self->parser;
-  GraftUnit *unit = self->unit;
-  Value *values = new_array(unit, parser->values.count, sizeof *values);
-  Field *fields = new_array(unit, parser->fields.count, sizeof *fields);
-  Path *reads = new_array(unit, parser->reads.count, sizeof *reads);
-  if (values == NULL || fields == NULL || reads == NULL) return false;
   for (size_t i = 0; i < parser->values.count; i++) {
-    values[i] = parser->values.items[i].result;
-    values[i].path = make_path(self, keys, &parser->values.items[i].path);
-  }
-  if (parser->fields.count > 0) {
-    memcpy(fields, parser->fields.items, parser->fields.count * sizeof *fields);
+    finish_path(self, &parser->values.items[i].path);
   }
   for (size_t i = 0; i < parser->reads.count; i++) {
-    reads[i] = make_path(self, keys, &parser->reads.items[i]);
+    finish_path(self, &parser->reads.items[i]);
   }
-  unit->values = values;
-  unit->value_count = (int)parser->values.count;
-  unit->fields = fields;
-  unit->field_count = (int)parser->fields.count;
-  unit->reads = reads;
-  unit->read_count = (int)parser->reads.count;
-  return true;
+  for (size_t i = 0; i < parser->assignments.count; i++) {
+    finish_path(self, &parser->assignments.items[i].target);
+  }
 }
 
-static bool build_assignments(Builder *self, const char **keys) {
-  Parser *parser = self->parser;
-  size_t count = parser->assignments.count;
-  Assignment *assignments = new_array(self->unit, count, sizeof *assignments);
-  if (assignments == NULL) return false;
-  for (size_t i = 0; i < count; i++) {
-    const AssignmentRecord *record = &parser->assignments.items[i];
-    assignments[i] = record->result;
-    assignments[i].target = make_path(self, keys, &record->target);
-  }
-  self->unit->assignments = assignments;
-  self->unit->assignment_count = (int)count;
-  return true;
-}
-
-static void build_statement_variables(const Parser *parser,
-                                      const StatementRecord *record,
-                                      Statement *statement) {
-  int end = record->first_local + record->local_count;
-  int first = -1, count = 0;
-  for (int i = record->first_local; i < end; i++) {
-    int variable = parser->locals.items[i].variable;
+static void finish_statement(const Builder *self, Statement *statement) {
+  const Parser *parser = self->parser;
+  int local = statement->first_variable;
+  int end = local + statement->variable_count;
+  statement->first_variable = -1;
+  statement->variable_count = 0;
+  for (; local < end; local++) {
+    int variable = parser->locals.items[local].variable;
     if (variable < 0) continue;
-    if (count++ == 0) first = variable;
+    if (statement->variable_count++ == 0) statement->first_variable = variable;
   }
-  statement->first_variable = first;
-  statement->variable_count = count;
-}
-
-static bool build_statements(Builder *self, const char **keys) {
-  Parser *parser = self->parser;
-  size_t count = parser->statements.count;
-  Statement *statements = new_array(self->unit, count, sizeof *statements);
-  if (statements == NULL) return false;
-  for (size_t i = 0; i < count; i++) {
-    const StatementRecord *record = &parser->statements.items[i];
-    statements[i] = record->result;
-    statements[i].callee = make_path(self, keys, &record->callee);
-    build_statement_variables(parser, record, &statements[i]);
-  }
-  self->unit->statements = statements;
-  self->unit->statement_count = (int)count;
-  return true;
+  finish_path(self, &statement->callee);
 }
 
 // ---------------------------------------------------------------------------
@@ -175,19 +123,14 @@ static bool build_statements(Builder *self, const char **keys) {
 // ---------------------------------------------------------------------------
 
 // Returns the place behind the last one.
-static Capture *build_captures(Builder *self, const DefinitionRecord *record,
+static Capture *build_captures(const Parser *parser, intptr_t first,
                                Capture *captures) {
-  const Parser *parser = self->parser;
-  for (int i = record->first_capture; i >= 0;) {
+  for (intptr_t i = first; i >= 0;) {
     const CaptureRecord *from = &parser->captures.items[i];
     i = from->next;
-    Capture capture = {.name = from->symbol->text,
-                       .variable = VARIABLE_GLOBAL,
-                       .direct = from->direct};
-    if (from->local >= 0) {
-      capture.variable = parser->locals.items[from->local].variable;
-    }
-    *captures++ = capture;
+    *captures++ = (Capture){.name = from->symbol->text,
+                            .variable = variable_of(parser, from->local),
+                            .direct = from->direct};
   }
   return captures;
 }
@@ -202,33 +145,58 @@ static const char **build_parameters(Builder *self) {
   return parameters;
 }
 
-static bool build_definitions(Builder *self, const char **keys) {
+static bool finish_definitions(Builder *self) {
   Parser *parser = self->parser;
-  size_t count = parser->definitions.count;
-  Definition *definitions = new_array(self->unit, count, sizeof *definitions);
   Capture *captures =
       new_array(self->unit, parser->captures.count, sizeof *captures);
   const char **parameters = build_parameters(self);
-  if (!definitions || !captures || !parameters) return false;
-  for (size_t i = 0; i < count; i++) {
-    const DefinitionRecord *record = &parser->definitions.items[i];
-    Definition *definition = &definitions[i];
-    *definition = record->result;
-    definition->segment = record->segment;
-    definition->target = make_path(self, keys, &record->target);
-    definition->env_variable = VARIABLE_GLOBAL;
-    if (record->env_local >= 0) {
-      definition->env_variable =
-          parser->locals.items[record->env_local].variable;
-    }
-    definition->parameters = parameters + record->first_parameter;
+  if (captures == NULL || parameters == NULL) return false;
+  for (size_t i = 0; i < parser->definitions.count; i++) {
+    Definition *definition = &parser->definitions.items[i];
+    intptr_t first_capture = index_unpack(definition->captures);
+    definition->parameters = parameters + index_unpack(definition->parameters);
     definition->captures = captures;
-    captures = build_captures(self, record, captures);
+    captures = build_captures(parser, first_capture, captures);
+    definition->env_variable = variable_of(parser, definition->env_variable);
+    finish_path(self, &definition->target);
   }
-  self->definitions = definitions;
-  self->unit->definitions = definitions;
-  self->unit->definition_count = (int)count;
   return true;
+}
+
+// ---------------------------------------------------------------------------
+// The unit takes over
+// ---------------------------------------------------------------------------
+
+// An array of the parser becomes the unit's, no larger than it must be.
+#define TAKE(self, name, number, field)                                        \
+  do {                                                                         \
+    void *taken_ = take((self), (void **)&(self)->parser->name.items,          \
+                        (self)->parser->name.count,                            \
+                        sizeof *(self)->parser->name.items, (field));          \
+    (self)->unit->name = taken_;                                               \
+    (self)->unit->number = (int)(self)->parser->name.count;                    \
+  } while (false)
+
+static void *take(Builder *self, void **items, size_t count, size_t size,
+                  UnitBlock block) {
+  void *taken = *items;
+  *items = NULL;
+  if (taken != NULL && count > 0) {
+    void *small = memory_resize(self->parser->allocator, taken, count * size);
+    if (small != NULL) taken = small;
+  }
+  self->unit->blocks[block] = taken;
+  return taken;
+}
+
+static void take_arrays(Builder *self) {
+  TAKE(self, values, value_count, UNIT_VALUES);
+  TAKE(self, fields, field_count, UNIT_FIELDS);
+  TAKE(self, reads, read_count, UNIT_READS);
+  TAKE(self, assignments, assignment_count, UNIT_ASSIGNMENTS);
+  TAKE(self, statements, statement_count, UNIT_STATEMENTS);
+  TAKE(self, definitions, definition_count, UNIT_DEFINITIONS);
+  self->definitions = self->unit->blocks[UNIT_DEFINITIONS];
 }
 
 bool unit_build(GraftUnit *unit, Parser *parser) {
@@ -236,9 +204,12 @@ bool unit_build(GraftUnit *unit, Parser *parser) {
   unit->main_uses_env = parser->main_uses_env;
   unit->return_statement = parser->return_statement;
   if (!build_variables(&self)) return false;
-  const char **keys = build_keys(&self);
-  return keys != NULL && build_values(&self, keys) &&
-         build_assignments(&self, keys) && build_statements(&self, keys) &&
-         build_definitions(&self, keys) && exports_resolve(&self) &&
-         names_assign(&self);
+  self.keys = build_keys(&self);
+  if (self.keys == NULL || !finish_definitions(&self)) return false;
+  finish_paths(&self);
+  for (size_t i = 0; i < parser->statements.count; i++) {
+    finish_statement(&self, &parser->statements.items[i]);
+  }
+  take_arrays(&self);
+  return exports_resolve(&self) && names_assign(&self);
 }

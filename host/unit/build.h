@@ -16,6 +16,7 @@ typedef struct Builder {
   GraftUnit *unit;
   Parser *parser;
   Definition *definitions; // the unit's, still to be written
+  const char **keys;       // of all paths
 } Builder;
 
 // Both return false when out of memory.

@@ -189,9 +189,9 @@ static void parse_parameters(Parser *self, Definition *definition) {
 // tokens.
 static int add_definition(Parser *self, const BodyDesc *desc) {
   int index = (int)self->definitions.count;
-  DefinitionRecord *record = PARSER_PUSH(self, &self->definitions);
+  Definition *record = PARSER_PUSH(self, &self->definitions);
   FunctionState *parent = self->function;
-  record->result = (Definition){
+  *record = (Definition){
       .kind = desc->kind,
       .parent = parent->definition,
       .child_index = parent->child_count++,
@@ -203,8 +203,8 @@ static int add_definition(Parser *self, const BodyDesc *desc) {
       .line = desc->line,
       .column = column_of(desc->token.start, desc->token.line_start),
       .start_line = desc->token.line,
+      .parameters = index_pack((intptr_t)self->parameters.count),
   };
-  record->first_parameter = (uint32_t)self->parameters.count;
   if (desc->kind == DEFINITION_ANONYMOUS) {
     role_describe(self, record);
   } else {
@@ -253,8 +253,7 @@ static void count_upvalues(Parser *self, const FunctionState *function,
 
 static void finish_definition(Parser *self, int index) {
   FunctionState *function = self->function;
-  DefinitionRecord *record = &self->definitions.items[index];
-  Definition *definition = &record->result;
+  Definition *definition = &self->definitions.items[index];
   definition->whole.end = self->last_end;
   definition->last_line = self->last_line;
   definition->child_count = function->child_count;
@@ -266,8 +265,8 @@ static void finish_definition(Parser *self, int index) {
   definition->deep = hash_mix(own, function->nested);
   definition->lines = function->lines;
   count_upvalues(self, function, definition);
-  record->first_capture = function->first_capture;
-  record->env_local = function->env_local;
+  definition->captures = index_pack(function->first_capture);
+  definition->env_variable = function->env_local;
 }
 
 int parse_body(Parser *self, const BodyDesc *desc) {
@@ -278,20 +277,20 @@ int parse_body(Parser *self, const BodyDesc *desc) {
   size_t active = self->active.count;
   self->role = NULL;
   scope_open_function(self, &state);
-  Definition *definition = &self->definitions.items[index].result;
+  Definition *definition = &self->definitions.items[index];
   if (desc->has_self) {
     add_parameter(self, definition, self->symbol_self, self->token.start);
   }
   parse_parameters(self, definition);
   parse_block(self);
-  self->definitions.items[index].result.body.end = self->token.start;
+  self->definitions.items[index].body.end = self->token.start;
   parser_expect_close(self, TOKEN_END_KEYWORD, TOKEN_FUNCTION,
                       desc->token.line);
   finish_definition(self, index);
   scope_close(self, active);
   scope_close_function(self);
   self->role = role;
-  uint64_t deep = self->definitions.items[index].result.deep;
+  uint64_t deep = self->definitions.items[index].deep;
   self->function->nested = hash_mix(self->function->nested, deep);
   return index;
 }

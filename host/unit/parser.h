@@ -66,31 +66,29 @@ typedef struct CaptureRecord {
   bool env_only; // a `local _ENV` that only globals use: none in LuaJIT
 } CaptureRecord;
 
-typedef struct DefinitionRecord {
-  Definition result; // all but names and pointers is final
-  ParsedPath target;
-  const char *segment;
-  uint32_t first_parameter;
-  int first_capture;
-  int env_local;
-} DefinitionRecord;
-
-typedef struct ValueRecord {
-  Value result;
-  ParsedPath path;
-} ValueRecord;
-
-typedef struct AssignmentRecord {
-  Assignment result;
-  ParsedPath target;
-} AssignmentRecord;
-
-typedef struct StatementRecord {
-  Statement result;
-  ParsedPath callee;
-  int first_local;
-  int local_count;
-} StatementRecord;
+// The unit's own structs serve as records, in arrays that the unit takes over.
+// Until unit_build, what refers to something that may still move is an index:
+//
+//   Path        variable → locals, keys → the first of `keys` (path_pack)
+//   Definition  parameters → parameters, captures → the first capture record,
+//               or -1, env_variable → locals
+//   Statement   first_variable and variable_count → locals
+static inline const void *index_pack(intptr_t index) {
+  return (const void *)index;
+}
+static inline intptr_t index_unpack(const void *packed) {
+  return (intptr_t)packed;
+}
+static inline Path path_pack(const ParsedPath *path) {
+  if (path->symbol == NULL) {
+    return (Path){.variable = VARIABLE_GLOBAL, .computed = path->computed};
+  }
+  return (Path){.name = path->symbol->text,
+                .variable = path->local,
+                .key_count = path->key_count,
+                .keys = index_pack(path->first_key),
+                .computed = path->computed};
+}
 
 // A function whose body is being parsed; level 0 is the main chunk.
 typedef struct FunctionState {
@@ -177,15 +175,15 @@ typedef struct Parser {
   ARRAY(Local) locals; // all there ever were
   ARRAY(int) active;   // the visible ones
   ARRAY(CaptureRecord) captures;
-  ARRAY(DefinitionRecord) definitions;
+  ARRAY(Definition) definitions;
   ARRAY(Symbol *) parameters;
   ARRAY(Symbol *) keys;
   ARRAY(ParsedPath) targets; // a stack
-  ARRAY(ParsedPath) reads;
-  ARRAY(ValueRecord) values;
+  ARRAY(Path) reads;
+  ARRAY(Value) values;
   ARRAY(Field) fields;
-  ARRAY(AssignmentRecord) assignments;
-  ARRAY(StatementRecord) statements;
+  ARRAY(Assignment) assignments;
+  ARRAY(Statement) statements;
   bool odd_keys; // some constant key is no name, such as `["a.b"]`
   bool main_uses_env;
   int return_statement;
@@ -284,8 +282,8 @@ void scope_open_function(Parser *self, FunctionState *state);
 void scope_close_function(Parser *self);
 
 // Roles: fills `segment`, `named`, `target`, `role` of a new definition.
-void role_describe(Parser *self, DefinitionRecord *definition);
-void role_describe_target(Parser *self, DefinitionRecord *definition,
+void role_describe(Parser *self, Definition *definition);
+void role_describe_target(Parser *self, Definition *definition,
                           const ParsedPath *target);
 
 // The value of the expression in the range as Lua text, in the arena, if Lua

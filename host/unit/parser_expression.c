@@ -20,7 +20,7 @@ void parse_add_read(Parser *self, Expression *expression) {
   if (!expression->pending) return;
   expression->pending = false;
   if (parser_in_main(self) && expression->path.symbol != NULL) {
-    *PARSER_PUSH(self, &self->reads) = expression->path;
+    *PARSER_PUSH(self, &self->reads) = path_pack(&expression->path);
   }
 }
 
@@ -50,8 +50,7 @@ static ValueKind value_kind(const Expression *expression) {
   return VALUE_OTHER;
 }
 
-static void finish_value(ValueRecord *record, const Expression *expression) {
-  Value *value = &record->result;
+static void finish_value(Value *value, const Expression *expression) {
   value->kind = value_kind(expression);
   value->definition = -1;
   value->first_field = -1;
@@ -59,7 +58,7 @@ static void finish_value(ValueRecord *record, const Expression *expression) {
   value->open = expression->kind == EXPRESSION_CALL ||
                 expression->kind == EXPRESSION_DOTS;
   if (value->kind == VALUE_FUNCTION) value->definition = expression->index;
-  if (value->kind == VALUE_NAME) record->path = expression->path;
+  if (value->kind == VALUE_NAME) value->path = path_pack(&expression->path);
   if (value->kind == VALUE_TABLE) {
     value->first_field = expression->index;
     value->field_count = expression->count;
@@ -88,9 +87,8 @@ int parse_value(Parser *self, const Role *role) {
   value.range.end = self->last_end;
   value.read_count = (uint32_t)self->reads.count - value.first_read;
   value.has_call = self->call_count != call_count;
-  ValueRecord *record = &self->values.items[index];
-  record->result = value;
-  finish_value(record, &expression);
+  finish_value(&value, &expression);
+  self->values.items[index] = value;
   return index;
 }
 
@@ -295,10 +293,10 @@ static void parse_index(Parser *self, Expression *expression) {
 
 // A function that is called at once is not what the target becomes.
 static void unname(Parser *self, int definition) {
-  DefinitionRecord *record = &self->definitions.items[definition];
-  record->result.named = false;
-  record->result.kind = DEFINITION_ANONYMOUS;
-  record->target = (ParsedPath){.local = VARIABLE_GLOBAL};
+  Definition *called = &self->definitions.items[definition];
+  called->named = false;
+  called->kind = DEFINITION_ANONYMOUS;
+  called->target = (Path){.variable = VARIABLE_GLOBAL};
 }
 
 static void parse_parentheses(Parser *self, Expression *expression) {
@@ -504,10 +502,10 @@ void parse_expression(Parser *self, Expression *expression) {
 // Targets beyond the last expression get its further values, if it has any.
 static void give_values(Parser *self, const ValueList *list) {
   if (list->first_assignment < 0) return;
-  bool open = self->values.items[list->last].result.open;
+  bool open = self->values.items[list->last].open;
   for (int i = list->count; open && i < list->target_count; i++) {
     Assignment *assignment =
-        &self->assignments.items[list->first_assignment + i].result;
+        &self->assignments.items[list->first_assignment + i];
     assignment->value = list->last;
     assignment->result = i - list->count + 1;
   }
@@ -535,7 +533,7 @@ void parse_value_list(Parser *self, ValueList *list) {
     if (k == 0) list->first = value;
     list->last = value;
     if (list->first_assignment >= 0 && k < list->target_count) {
-      self->assignments.items[list->first_assignment + k].result.value = value;
+      self->assignments.items[list->first_assignment + k].value = value;
     }
   } while (parser_accept(self, ','));
   give_values(self, list);

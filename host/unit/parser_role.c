@@ -108,26 +108,28 @@ static const char *copy_text(Parser *self) {
   return copy;
 }
 
-void role_describe(Parser *self, DefinitionRecord *definition) {
+void role_describe(Parser *self, Definition *definition) {
   Description to = {0};
   self->text.size = 0;
   if (self->role != NULL) describe(self, &to, self->role);
   if (self->text.size == 0) to.named = false;
   definition->segment = copy_text(self);
-  definition->result.named = to.named;
-  definition->result.role = to.role;
-  definition->result.place = to.place;
-  definition->result.kind =
-      to.named ? DEFINITION_ASSIGNED : DEFINITION_ANONYMOUS;
-  definition->target = (ParsedPath){.local = VARIABLE_GLOBAL};
-  if (to.named) definition->target = join_target(self, &to);
+  definition->named = to.named;
+  definition->role = to.role;
+  definition->place = to.place;
+  definition->kind = to.named ? DEFINITION_ASSIGNED : DEFINITION_ANONYMOUS;
+  definition->target = (Path){.variable = VARIABLE_GLOBAL};
+  if (to.named) {
+    ParsedPath target = join_target(self, &to);
+    definition->target = path_pack(&target);
+  }
 }
 
-void role_describe_target(Parser *self, DefinitionRecord *definition,
+void role_describe_target(Parser *self, Definition *definition,
                           const ParsedPath *target) {
   self->text.size = 0;
   add_path(self, target);
   definition->segment = copy_text(self);
-  definition->result.named = true;
-  definition->target = *target;
+  definition->named = true;
+  definition->target = path_pack(target);
 }

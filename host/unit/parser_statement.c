@@ -31,20 +31,20 @@ static void push_target(Parser *self, const ParsedPath *path) {
 static int add_assignment(Parser *self, const ParsedPath *target, Range range) {
   if (!parser_in_main(self)) return -1;
   int index = (int)self->assignments.count;
-  AssignmentRecord *record = PARSER_PUSH(self, &self->assignments);
-  record->target = *target;
-  record->result = (Assignment){.value = -1,
-                                .statement = self->statement,
-                                .range = range,
-                                .in_block = self->function->block_depth > 0};
+  *PARSER_PUSH(self, &self->assignments) =
+      (Assignment){.target = path_pack(target),
+                   .value = -1,
+                   .statement = self->statement,
+                   .range = range,
+                   .in_block = self->function->block_depth > 0};
   return index;
 }
 
 // A local becomes visible behind its statement, so its target is known late.
 static void bind_assignment(Parser *self, int index, int local) {
   if (index < 0) return;
-  self->assignments.items[index].target.local = local;
-  self->assignments.items[index].result.declares = true;
+  self->assignments.items[index].target.variable = local;
+  self->assignments.items[index].declares = true;
 }
 
 static void mark_assigned(Parser *self, const ParsedPath *path) {
@@ -114,15 +114,16 @@ static void parse_local_names(Parser *self, LocalList *list) {
 static void bind_definitions(Parser *self, int first_definition,
                              const LocalList *list, int first_local) {
   for (size_t i = (size_t)first_definition; i < self->definitions.count;) {
-    DefinitionRecord *record = &self->definitions.items[i];
-    i = (size_t)record->result.subtree_end;
-    if (!record->result.named || record->target.local != VARIABLE_LOCAL) {
+    Definition *definition = &self->definitions.items[i];
+    Path *target = &definition->target;
+    i = (size_t)definition->subtree_end;
+    if (!definition->named || target->variable != VARIABLE_LOCAL) {
       continue;
     }
     for (int k = list->count - 1; k >= 0; k--) {
       Local *local = &self->locals.items[first_local + k];
-      if (local->symbol != record->target.symbol) continue;
-      record->target.local = first_local + k;
+      if (local->symbol->text != target->name) continue;
+      target->variable = first_local + k;
       break;
     }
   }
@@ -168,11 +169,10 @@ static void parse_local(Parser *self) {
 static int add_function_value(Parser *self, int definition, Range range) {
   if (!parser_in_main(self)) return -1;
   int index = (int)self->values.count;
-  ValueRecord *record = PARSER_PUSH(self, &self->values);
-  record->result =
+  *PARSER_PUSH(self, &self->values) =
       (Value){.kind = VALUE_FUNCTION,
               .range = range,
-              .line = self->definitions.items[definition].result.start_line,
+              .line = self->definitions.items[definition].start_line,
               .definition = definition,
               .first_field = -1,
               .inner = -1,
@@ -181,9 +181,9 @@ static int add_function_value(Parser *self, int definition, Range range) {
 }
 
 static void finish_function(Parser *self, int definition, int assignment) {
-  Range range = self->definitions.items[definition].result.whole;
+  Range range = self->definitions.items[definition].whole;
   int value = add_function_value(self, definition, range);
-  if (assignment >= 0) self->assignments.items[assignment].result.value = value;
+  if (assignment >= 0) self->assignments.items[assignment].value = value;
   self->targets.count--;
 }
 
@@ -478,25 +478,22 @@ static void parse_kind(Parser *self, StatementResult *result) {
   }
 }
 
-static StatementRecord start_statement(Parser *self) {
+static Statement start_statement(Parser *self) {
   FunctionState *main = self->function;
   main->own = main->nested = HASH_EMPTY;
-  return (StatementRecord){
-      .result = {.range = {.start = self->token.start},
-                 .line = self->token.line,
-                 .column =
-                     (int)(self->token.start - self->token.line_start) + 1,
-                 .first_definition = (int)self->definitions.count,
-                 .first_assignment = (uint32_t)self->assignments.count,
-                 .first_read = (uint32_t)self->reads.count},
-      .first_local = (int)self->locals.count,
-  };
+  return (Statement){.range = {.start = self->token.start},
+                     .line = self->token.line,
+                     .column =
+                         (int)(self->token.start - self->token.line_start) + 1,
+                     .first_definition = (int)self->definitions.count,
+                     .first_assignment = (uint32_t)self->assignments.count,
+                     .first_read = (uint32_t)self->reads.count,
+                     .first_variable = (int)self->locals.count};
 }
 
-static void finish_statement(Parser *self, StatementRecord record,
+static void finish_statement(Parser *self, Statement *result,
                              const StatementResult *parsed) {
   FunctionState *main = self->function;
-  Statement *result = &record.result;
   result->kind = parsed->kind;
   result->value = parsed->value;
   result->range.end = self->last_end;
@@ -508,22 +505,25 @@ static void finish_statement(Parser *self, StatementRecord record,
   result->read_count = (uint32_t)self->reads.count - result->first_read;
   result->fingerprint = hash_mix(main->own, HASH_EMPTY);
   result->exact = hash_mix(main->own, main->nested);
-  record.local_count = (int)self->locals.count - record.first_local;
-  if (parsed->kind == STATEMENT_CALL) record.callee = parsed->call.path;
+  result->variable_count = (int)self->locals.count - result->first_variable;
+  result->callee = (Path){.variable = VARIABLE_GLOBAL};
+  if (parsed->kind == STATEMENT_CALL) {
+    result->callee = path_pack(&parsed->call.path);
+  }
   if (parsed->kind == STATEMENT_RETURN) {
     self->return_statement = self->statement;
   }
-  self->statements.items[self->statement] = record;
+  self->statements.items[self->statement] = *result;
 }
 
 static void parse_top_statement(Parser *self, StatementResult *result) {
   self->statement = (int)self->statements.count;
   PARSER_PUSH(self, &self->statements);
-  StatementRecord record = start_statement(self);
+  Statement record = start_statement(self);
   uint32_t call_count = self->call_count;
   parse_kind(self, result);
-  record.result.has_call = self->call_count != call_count;
-  finish_statement(self, record, result);
+  record.has_call = self->call_count != call_count;
+  finish_statement(self, &record, result);
 }
 
 void parse_block(Parser *self) {

@@ -43,6 +43,9 @@ void unit_release(GraftUnit *self) {
   memory_free(&allocator, self->origins.items);
   memory_free(&allocator, self->kept_functions.items);
   memory_free(&allocator, self->kept_statements.items);
+  for (int i = 0; i < UNIT_BLOCK_COUNT; i++) {
+    memory_free(&allocator, self->blocks[i]);
+  }
   arena_clear(&self->arena);
   memory_free(&allocator, self);
 }
@@ -135,6 +138,7 @@ static GraftUnit *wrap(GraftUnit *origin) {
     Arena arena = self->arena;
     *self = *origin;
     self->arena = arena;
+    memset(self->blocks, 0, sizeof self->blocks);
     self->arena.allocator = &self->allocator;
     atomic_init(&self->references, 1);
     GraftUnit **held = ARRAY_PUSH(&self->allocator, &self->origins);
@@ -175,12 +179,11 @@ const Definition *unit_find(const GraftUnit *self, const char *name) {
   return NULL;
 }
 
-// One source has one array of definitions, by which its units are told.
+// A source is copied once, so it tells the units that show it.
 static bool has_index(const UnitRef *refs, size_t count, const GraftUnit *unit,
                       int index) {
   for (size_t i = 0; i < count; i++) {
-    if (refs[i].origin->definitions == unit->definitions &&
-        refs[i].index == index) {
+    if (refs[i].origin->source == unit->source && refs[i].index == index) {
       return true;
     }
   }

@@ -282,10 +282,22 @@ typedef struct UnitRef {
   int index; // into the origin's definitions or statements
 } UnitRef;
 
+// Memory of an origin beside its arena.
+typedef enum UnitBlock {
+  UNIT_DEFINITIONS,
+  UNIT_STATEMENTS,
+  UNIT_ASSIGNMENTS,
+  UNIT_VALUES,
+  UNIT_FIELDS,
+  UNIT_READS,
+  UNIT_BLOCK_COUNT,
+} UnitBlock;
+
 struct GraftUnit {
   atomic_int references;
   GraftAllocator allocator; // a copy: a unit may outlive who made it
   Arena arena;
+  void *blocks[UNIT_BLOCK_COUNT];
 
   // All below is NULL or empty in a merged unit.
   const char *module; // "ai.goblin"; never NULL, "" where there is none
