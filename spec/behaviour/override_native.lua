@@ -119,7 +119,7 @@ return function(vm)
         assert.is_truthy(message:find("physics.gravity", 1, true), message)
         assert.is_truthy(message:find("1", 1, true), message)
       end
-      assert.is_truthy(text:match("type:[^\n]*number[^\n]*string"), text)
+      assert.is_truthy(text:match("type:[^\n]*expected[^\n]*got string"), text)
       assert.is_truthy(text:match("fraction:%s+true%s+5"), text)
       assert.equal(0, program:interrupt())
     end)

@@ -293,8 +293,10 @@ static void try_no_memory(void) {
       int root = watch_add_root(watch, "root", &error);
       if (root < 0) root = watch_add_root(watch, "root", &error);
       spec_save("root/sub/memory.lua", "kept");
-      delivered = delivered && root == 0 &&
+      bool kept = root == 0 &&
                   spec_wait(&spec, 0, "root/sub/memory.lua", -1, "kept") >= 0;
+      if (!kept) printf("# lost when call %ld fails\n", fail_at);
+      delivered = delivered && kept;
       watch_close(watch);
     }
     for (int i = 0; i < spec.count; i++) {
