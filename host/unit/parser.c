@@ -46,11 +46,15 @@ void parser_fail_near(Parser *self, const char *message) {
               self->lexer.source + token->start, cut ? "..." : "");
 }
 
-void parser_reserve(Parser *self, void **items, size_t *capacity, size_t count,
-                    size_t size) {
-  if (!array_reserve(self->allocator, items, capacity, count, size)) {
-    parser_no_memory(self);
-  }
+// Grows by a quarter once large, since much of a large source is little
+// memory left; items are not set to zero, so that no page is touched early.
+void parser_reserve(Parser *self, void **items, size_t *capacity, size_t size) {
+  size_t more = *capacity < 1 << 16 ? *capacity + 16 : *capacity / 4;
+  void *moved =
+      memory_resize(self->allocator, *items, (*capacity + more) * size);
+  if (moved == NULL) parser_no_memory(self);
+  *items = moved;
+  *capacity += more;
 }
 
 // ---------------------------------------------------------------------------
@@ -69,7 +73,9 @@ static void lexer_failed(Parser *self) {
                 lexer->fault_line);
   }
   self->token.kind = TOKEN_STRING;
-  if (lexer->at >= lexer->limit) self->token.kind = TOKEN_END;
+  if (lexer->at >= lexer->limit && lexer->fault[0] == 'u') { // unfinished …
+    self->token.kind = TOKEN_END;
+  }
   parser_fail_near(self, lexer->fault);
 }
 

@@ -208,16 +208,14 @@ _Noreturn void parser_fail(Parser *self, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 _Noreturn void parser_fail_near(Parser *self, const char *message);
 
-// A new item, or out by longjmp.
+// A new item at the end, to be set whole, or out by longjmp.
 #define PARSER_PUSH(parser, array)                                             \
   ((array)->count < (array)->capacity                                          \
        ? &(array)->items[(array)->count++]                                     \
        : (parser_reserve((parser), (void **)&(array)->items,                   \
-                         &(array)->capacity, (array)->count + 1,               \
-                         sizeof *(array)->items),                              \
+                         &(array)->capacity, sizeof *(array)->items),          \
           &(array)->items[(array)->count++]))
-void parser_reserve(Parser *self, void **items, size_t *capacity, size_t count,
-                    size_t size);
+void parser_reserve(Parser *self, void **items, size_t *capacity, size_t size);
 
 static inline bool parser_in_main(const Parser *self) {
   return self->function->level == 0;

@@ -46,7 +46,7 @@ static CaptureRecord *add_record(Parser *self, FunctionState *function) {
     self->captures.items[function->last_capture].next = index;
   }
   function->last_capture = index;
-  record->next = -1;
+  *record = (CaptureRecord){.next = -1};
   return record;
 }
 

@@ -116,6 +116,11 @@ static GraftStatus compile_origin(const GraftUnitDesc *desc, GraftUnit **origin,
 
 // Everything is kept at first.
 static bool keep_all(GraftUnit *self, const GraftUnit *origin) {
+  if (!array_reserve(&self->allocator, (void **)&self->kept_statements.items,
+                     &self->kept_statements.capacity,
+                     (size_t)origin->statement_count + 1, sizeof(UnitRef))) {
+    return false;
+  }
   for (int i = 0; i < origin->definition_count;
        i = origin->definitions[i].subtree_end) {
     UnitRef *ref = ARRAY_PUSH(&self->allocator, &self->kept_functions);
