@@ -2,12 +2,14 @@
 
 #include "bench.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/array.h"
+#include "graft.h"
 
 enum { ROUNDS_LEAST = 7, ROUNDS_DEFAULT = 11, ROUNDS_MOST = 1001 };
 
@@ -21,7 +23,7 @@ struct Bench {
   int rounds;
   bool json;
   bool list;
-  int shown; // cases so far, for commas
+  bool bare; // no line above the table
 };
 
 typedef struct BenchResult {
@@ -30,8 +32,22 @@ typedef struct BenchResult {
 } BenchResult;
 
 static const char usage[] =
-    "usage: bench [--json] [--list] [--rounds N] [NAME...]\n"
-    "  NAME picks the cases whose name contains it; N is 7 at least\n";
+    "usage: bench-VM [options] [NAME...]\n"
+    "\n"
+    "Measures named cases, ours against a baseline, taken alternately.\n"
+    "NAME picks the cases whose name contains it; none picks all.\n"
+    "\n"
+    "  --json       one JSON object a line for each case, times in ns\n"
+    "  --list       names only\n"
+    "  --rounds N   runs of each side, 7 at least (default 11); slow cases\n"
+    "               take 7\n"
+    "  --no-header  the table without the line above it\n"
+    "  -h, --help   this\n"
+    "\n"
+    "Columns: the VM, the case, the median of ours and of the baseline for\n"
+    "one operation, their ratio, and the aim: the largest ratio, or with a\n"
+    "unit the largest median of ours. \"missed\" stands behind a case beyond\n"
+    "its aim. The line below a case says what the baseline is.\n";
 
 static double now(void) {
   struct timespec time;
@@ -48,12 +64,24 @@ void bench_end(BenchRun *run) {
   run->has_ended = true;
 }
 
+void bench_set_bytes(BenchRun *run, double bytes) {
+  run->seconds = bytes * (double)run->count;
+  run->has_ended = true;
+}
+
+void bench_fail(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  fputs("bench: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+  va_end(arguments);
+  exit(1);
+}
+
 void bench_add(Bench *self, const BenchCase *added) {
   BenchCase *place = ARRAY_PUSH(&memory_default, &self->cases);
-  if (place == NULL) {
-    fputs("bench: out of memory\n", stderr);
-    exit(1);
-  }
+  if (place == NULL) bench_fail("out of memory");
   *place = *added;
 }
 
@@ -94,6 +122,7 @@ static double median(double *values, int count) {
 
 // The sides take turns in going first, so that neither profits from it.
 static BenchResult measure(const BenchCase *self, void *context, int rounds) {
+  if (self->rounds > 0) rounds = self->rounds;
   double ours[ROUNDS_MOST] = {0}, baseline[ROUNDS_MOST] = {0};
   long count = calibrate(self, context);
   for (int i = 0; i < rounds; i++) {
@@ -126,24 +155,33 @@ static const char *time_text(double seconds, char buffer[24]) {
   return buffer;
 }
 
+static const char *amount_text(const BenchCase *self, double amount,
+                               char buffer[24]) {
+  if (!self->bytes) return time_text(amount, buffer);
+  snprintf(buffer, 24, "%.0f KB", amount / 1024);
+  return buffer;
+}
+
 static bool is_met(const BenchCase *self, const BenchResult *result) {
-  if (self->aim == 0) return true;
-  return (self->baseline != NULL ? result->ratio : result->ours) <= self->aim;
+  return (self->aim == 0 || result->ratio <= self->aim) &&
+         (self->limit == 0 || result->ours <= self->limit);
 }
 
 static void print_row(const BenchCase *self, const BenchResult *result) {
   char ours[24], baseline[24] = "-", ratio[24] = "-", aim[24] = "-";
   if (self->baseline != NULL) {
-    time_text(result->baseline, baseline);
+    amount_text(self, result->baseline, baseline);
     snprintf(ratio, sizeof ratio, "%.2f", result->ratio);
-    if (self->aim > 0) snprintf(aim, sizeof aim, "%.2f", self->aim);
-  } else if (self->aim > 0) {
-    time_text(self->aim, aim);
   }
-  printf("%-46s %10s %10s %7s %8s%s\n", self->name,
-         time_text(result->ours, ours), baseline, ratio, aim,
+  if (self->limit > 0) {
+    amount_text(self, self->limit, aim);
+  } else if (self->aim > 0) {
+    snprintf(aim, sizeof aim, "%.2f", self->aim);
+  }
+  printf("%-7s %-51s %10s %10s %7s %8s%s\n", graft_vm_name(), self->name,
+         amount_text(self, result->ours, ours), baseline, ratio, aim,
          is_met(self, result) ? "" : "  missed");
-  if (self->against != NULL) printf("  / %s\n", self->against);
+  if (self->against != NULL) printf("          / %s\n", self->against);
 }
 
 static void print_string(const char *text) {
@@ -155,23 +193,23 @@ static void print_string(const char *text) {
   putchar('"');
 }
 
-static void print_json(const Bench *bench, const BenchCase *self,
-                       const BenchResult *result) {
-  fputs(bench->shown > 0 ? ",\n {\"name\":" : "\n {\"name\":", stdout);
+static void print_json(const BenchCase *self, const BenchResult *result) {
+  const char *unit = self->bytes ? "bytes" : "ns";
+  double scale = self->bytes ? 1 : 1e9;
+  printf("{\"vm\":\"%s\",\"name\":", graft_vm_name());
   print_string(self->name);
   if (self->against != NULL) {
     fputs(",\"against\":", stdout);
     print_string(self->against);
   }
-  printf(",\"ours_ns\":%.3f", result->ours * 1e9);
+  printf(",\"ours_%s\":%.3f", unit, result->ours * scale);
   if (self->baseline != NULL) {
-    printf(",\"baseline_ns\":%.3f,\"ratio\":%.4f", result->baseline * 1e9,
-           result->ratio);
-    if (self->aim > 0) printf(",\"aim\":%.3f", self->aim);
-  } else if (self->aim > 0) {
-    printf(",\"aim_ns\":%.3f", self->aim * 1e9);
+    printf(",\"baseline_%s\":%.3f,\"ratio\":%.4f", unit,
+           result->baseline * scale, result->ratio);
   }
-  printf(",\"met\":%s}", is_met(self, result) ? "true" : "false");
+  if (self->aim > 0) printf(",\"aim\":%.3f", self->aim);
+  if (self->limit > 0) printf(",\"limit_%s\":%.3f", unit, self->limit * scale);
+  printf(",\"met\":%s}\n", is_met(self, result) ? "true" : "false");
 }
 
 static bool is_picked(const Bench *self, const BenchCase *tested) {
@@ -184,28 +222,27 @@ static bool is_picked(const Bench *self, const BenchCase *tested) {
 static void run_case(Bench *bench, const BenchCase *self) {
   void *context = NULL;
   if (self->setup != NULL) {
-    context = self->setup();
+    context = self->setup(self->param);
     if (context == NULL) {
-      fprintf(stderr, "bench: %s: cannot be set up\n", self->name);
+      fprintf(stderr, "bench: \"%s\" is left out: what it needs is not here\n",
+              self->name);
       return;
     }
   }
   BenchResult result = measure(self, context, bench->rounds);
   if (self->teardown != NULL) self->teardown(context);
   if (bench->json) {
-    print_json(bench, self, &result);
+    print_json(self, &result);
   } else {
     print_row(self, &result);
   }
   fflush(stdout);
-  bench->shown++;
 }
 
 static void run_cases(Bench *self) {
-  if (self->json) fputs("[", stdout);
-  if (!self->json && !self->list) {
-    printf("%-46s %10s %10s %7s %8s\n", "case", "ours", "baseline", "ratio",
-           "aim");
+  if (!self->json && !self->list && !self->bare) {
+    printf("%-7s %-51s %10s %10s %7s %8s\n", "VM", "case", "ours", "baseline",
+           "ratio", "aim");
   }
   for (size_t i = 0; i < self->cases.count; i++) {
     const BenchCase *picked = &self->cases.items[i];
@@ -216,7 +253,6 @@ static void run_cases(Bench *self) {
       run_case(self, picked);
     }
   }
-  if (self->json) puts("\n]");
 }
 
 // False for wrong usage.
@@ -226,6 +262,8 @@ static bool read_options(Bench *self, int argc, char **argv) {
       self->json = true;
     } else if (strcmp(argv[i], "--list") == 0) {
       self->list = true;
+    } else if (strcmp(argv[i], "--no-header") == 0) {
+      self->bare = true;
     } else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
       self->rounds = (int)strtol(argv[++i], NULL, 10);
     } else if (argv[i][0] == '-') {
@@ -239,6 +277,11 @@ static bool read_options(Bench *self, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+  if (argc > 1 &&
+      (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
+    fputs(usage, stdout);
+    return 0;
+  }
   Bench bench = {.rounds = ROUNDS_DEFAULT};
   bench.filters =
       memory_new(&memory_default, (size_t)(argc + 1) * sizeof(const char *));
@@ -246,6 +289,9 @@ int main(int argc, char **argv) {
   int status = 0;
   if (read_options(&bench, argc, argv)) {
     bench_add_registry(&bench);
+    bench_add_call(&bench);
+    bench_add_unit(&bench);
+    bench_add_patch(&bench);
     run_cases(&bench);
   } else {
     fputs(usage, stderr);

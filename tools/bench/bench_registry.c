@@ -21,7 +21,8 @@ __attribute__((noinline)) static double gravity(double height) {
   return height * 0.5 + 1;
 }
 
-static void *set_up(void) {
+static void *set_up(const void *param) {
+  (void)param;
   World *self = memory_new(&memory_default, sizeof *self);
   if (self == NULL) return NULL;
   self->registry = registry_new(&(RegistryDesc){0});
