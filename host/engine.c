@@ -342,6 +342,10 @@ static void on_message(void *context, const char *text) {
 static GraftStatus open_watch(GraftEngine *self, GraftError *error) {
   self->checker = vm_checker_new();
   if (self->checker == NULL) return error_memory(error);
+  GraftError refused;
+  if (interrupt_open(self->vm, engine_safe_point, self, &refused) < 0) {
+    engine_notice(self, refused.message);
+  }
   return watch_open(&(WatchDesc){.allocator = &self->allocator,
                                  .on_batch = engine_on_batch,
                                  .on_message = on_message,
@@ -409,6 +413,10 @@ GraftStatus graft_engine_require(GraftEngine *engine, const char *module,
 GraftStatus graft_engine_run_text(GraftEngine *engine, const char *text,
                                   const char *chunk_name, GraftError *error) {
   return vm_run_text(engine->vm, text, chunk_name, error);
+}
+
+void graft_engine_interrupt(GraftEngine *engine) {
+  interrupt_stop(engine->vm);
 }
 
 // ---------------------------------------------------------------------------

@@ -19,6 +19,7 @@
 #include "patch/diff.h"
 #include "patch/report.h"
 #include "registry/slot.h"
+#include "vm/interrupt.h"
 #include "vm/loader.h"
 #include "vm/patcher.h"
 #include "watch/watch.h"
@@ -81,6 +82,7 @@ struct GraftEngine {
   pthread_cond_t changed;
   Plan *plans; // newest first
   atomic_bool pending;
+  atomic_bool has_updated; // the host has come to a safe point once
 
   GraftReport report;      // of this safe point
   bool updating;           // inside a safe point
@@ -136,6 +138,8 @@ void plan_free(const GraftAllocator *allocator, Plan *self);
 
 // engine_update.c: takes a list of plans, oldest first, and owns them.
 int engine_take_plans(GraftEngine *self, Plan *plans);
+// For VmSafePoint.
+void engine_safe_point(void *context);
 
 // engine_apply.c: applies what waits in these files, as one transaction.
 typedef ARRAY(EngineFile *) EngineFiles;

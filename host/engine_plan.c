@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "engine.h"
@@ -125,6 +126,30 @@ static bool is_lua(const char *path) {
   return size > 4 && strcmp(path + size - 4, ".lua") == 0;
 }
 
+// How long a call of a script may go on before it is taken for one that never
+// returns, in a program that comes to safe points.
+enum { PATIENCE_MS = 100 };
+
+// Waits until the plans are taken, or the call that was running has ended.
+static bool is_stuck(GraftEngine *self, uint64_t running) {
+  uint64_t until = watch_now() + (uint64_t)PATIENCE_MS * 1000000;
+  while (atomic_load(&self->pending) && interrupt_call(self->vm) == running) {
+    if (watch_now() > until) return true;
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+  }
+  return false;
+}
+
+// A program that has never come to a safe point is one that has a loop of its
+// own.
+static void interrupt_if_stuck(GraftEngine *self) {
+  uint64_t running = interrupt_call(self->vm);
+  if (running == 0) return;
+  if (!atomic_load(&self->has_updated) || is_stuck(self, running)) {
+    interrupt_send(self->vm);
+  }
+}
+
 // On the watcher thread.
 void engine_on_batch(void *context, const WatchBatch *batch) {
   GraftEngine *self = context;
@@ -156,4 +181,5 @@ void engine_on_batch(void *context, const WatchBatch *batch) {
   atomic_store(&self->pending, true);
   pthread_cond_broadcast(&self->changed);
   pthread_mutex_unlock(&self->mutex);
+  interrupt_if_stuck(self);
 }

@@ -184,6 +184,7 @@ static Plan *take_queue(GraftEngine *self) {
 
 int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
   if (report != NULL) *report = NULL;
+  atomic_store_explicit(&engine->has_updated, true, memory_order_relaxed);
   if (!atomic_load_explicit(&engine->pending, memory_order_relaxed) ||
       engine->updating) {
     return 0;
@@ -191,6 +192,13 @@ int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
   int changed = engine_take_plans(engine, take_queue(engine));
   if (changed && report != NULL) *report = &engine->report;
   return changed;
+}
+
+// A script that never returns is here from its hook.
+void engine_safe_point(void *context) {
+  GraftEngine *self = context;
+  if (self->updating || !atomic_load(&self->pending)) return;
+  engine_take_plans(self, take_queue(self));
 }
 
 bool graft_engine_wait(GraftEngine *engine, int timeout_ms) {

@@ -38,14 +38,18 @@ typedef struct Options {
   bool repl;
 } Options;
 
-// Set by the signal handler, which has no other way to tell.
+// What the signal handler has to know; it has no other way to be told.
 static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t in_frames; // the loop looks at `stopped`
+static GraftEngine *volatile running;
 
+// The first Ctrl-C ends the loop after its frame; one more ends a frame, or a
+// script with a loop of its own, by an error in it; a third one ends it all.
 static void on_signal(int signal_number) {
-  (void)signal_number;
-  // A second Ctrl-C ends a script that does not let go.
-  if (stopped) _exit(128 + signal_number);
-  stopped = 1;
+  bool again = stopped > 0;
+  if (stopped > 1) _exit(128 + signal_number);
+  stopped = again ? 2 : 1;
+  if (running != NULL && (again || !in_frames)) graft_engine_interrupt(running);
 }
 
 // ---------------------------------------------------------------------------
@@ -502,7 +506,9 @@ static bool stays(const Loop *self) {
 static void run_loop(Loop *self) {
   if (self->options->frames == 0) return;
   bool frames = has(self->engine, self->module, "update") || stays(self);
+  in_frames = 1;
   if (frames) run_frames(self);
+  in_frames = 0;
 }
 
 static int run(GraftEngine *engine, const Options *options) {
@@ -530,6 +536,9 @@ static int run(GraftEngine *engine, const Options *options) {
     if (colon == NULL || loop.repl != NULL) run_loop(&loop);
     repl_close(loop.repl);
     status = call(engine, module, "quit", NULL, &error);
+  } else if (stopped) {
+    // What was running was ended by the user.
+    status = call(engine, module, "quit", NULL, &error);
   }
   if (status == GRAFT_OK) return 0;
   show_error(options, &error);
@@ -553,7 +562,9 @@ int main(int argc, char **argv) {
     show_error(&options, &error);
     return EXIT_SCRIPT;
   }
+  running = engine;
   int status = run(engine, &options);
+  running = NULL;
   graft_engine_close(engine);
   return status;
 }

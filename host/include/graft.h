@@ -474,6 +474,11 @@ GRAFT_API bool graft_engine_wait(GraftEngine *engine, int timeout_ms);
 GRAFT_API int graft_engine_reload(GraftEngine *engine, const char *path,
                                   const GraftReport **report);
 
+// Makes the call of a script that runs now raise "interrupted" at its next VM
+// instruction, as Ctrl-C does in the stock interpreter. Does nothing between
+// calls. May be called from a signal handler of the engine's thread.
+GRAFT_API void graft_engine_interrupt(GraftEngine *engine);
+
 // The slot, added when it is not there yet, so that a handle can be taken
 // before the function exists. NULL when out of memory. Valid for the engine's
 // life.

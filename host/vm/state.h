@@ -9,8 +9,13 @@
 #ifndef GRAFT_VM_STATE_H
 #define GRAFT_VM_STATE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "base/pointer_map.h"
 #include "vm/compat.h"
+#include "vm/interrupt.h"
+#include "vm/running.h"
 #include "vm/vm.h"
 
 typedef struct Script Script;
@@ -38,6 +43,13 @@ struct Vm {
   int hook_events;   // return events seen since a load began
   int hook_depth;    // loads under way that want them
   void *engine;      // what bindings/ find
+  // interrupt.c. A number for each outermost call, 0 between them.
+  _Atomic uint64_t outer_call;
+  uint64_t call_count;
+  pthread_t host;
+  Running running;
+  VmSafePoint *safe_point;
+  void *safe_point_context;
   const struct LoaderHooks *hooks;
 };
 

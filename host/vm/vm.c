@@ -156,6 +156,17 @@ static int add_traceback(lua_State *L) {
   return 1;
 }
 
+static void begin_call(Vm *self) {
+  if (self->busy++ > 0) return;
+  atomic_store_explicit(&self->outer_call, ++self->call_count,
+                        memory_order_relaxed);
+}
+
+static void end_call(Vm *self) {
+  if (--self->busy > 0) return;
+  atomic_store_explicit(&self->outer_call, 0, memory_order_relaxed);
+}
+
 GraftStatus vm_pcall(Vm *self, lua_State *L, int arg_count, int result_count,
                      GraftError *error) {
   int handler = lua_gettop(L) - arg_count;
@@ -163,9 +174,9 @@ GraftStatus vm_pcall(Vm *self, lua_State *L, int arg_count, int result_count,
   lua_insert(L, handler);
   lua_State *previous = self->L;
   self->L = L;
-  self->busy++;
+  begin_call(self);
   int status = lua_pcall(L, arg_count, result_count, handler);
-  self->busy--;
+  end_call(self);
   self->L = previous;
   lua_remove(L, handler);
   return status == LUA_OK ? GRAFT_OK : vm_take_error(L, status, error);
@@ -199,7 +210,7 @@ void vm_push_value(lua_State *L, const GraftValue *value) {
   }
 }
 
-static GraftValue number_value(lua_State *L, int index) {
+static inline GraftValue number_value(lua_State *L, int index) {
 #if !VM_LUAJIT
   if (lua_isinteger(L, index)) {
     return (GraftValue){.type = GRAFT_INTEGER,
@@ -237,20 +248,54 @@ GraftValue vm_to_value(lua_State *L, int index) {
   return value;
 }
 
-// stack: …, results from `base` on. Strings are kept until the next call.
-static void take_results(Vm *self, lua_State *L, int base, GraftCall *call) {
-  bool has_string = false;
-  for (int i = 0; i < call->result_capacity; i++) {
-    call->results[i] = vm_to_value(L, base + i);
-    has_string |= call->results[i].type == GRAFT_STRING;
+// Numbers, which are most of what is passed, take the short way.
+static inline void push_arg(lua_State *L, const GraftValue *value) {
+  if (value->type == GRAFT_NUMBER) {
+    lua_pushnumber(L, value->as.number);
+  } else {
+    vm_push_value(L, value);
   }
-  call->result_count = call->result_capacity;
-  if (!has_string) return;
+}
+
+static inline void take_result(lua_State *L, int index, GraftValue *value) {
+  int type = lua_type(L, index);
+  if (type == LUA_TNUMBER) {
+    *value = number_value(L, index);
+  } else {
+    *value = vm_to_value(L, index);
+  }
+}
+
+// stack: …, results from `base` on. Strings are kept until the next call.
+static void keep_strings(Vm *self, lua_State *L, int base, int count) {
   vm_push(self, L, self->results_ref);
-  for (int i = 0; i < call->result_capacity; i++) {
+  for (int i = 0; i < count; i++) {
     lua_pushvalue(L, base + i);
     lua_rawseti(L, -2, i + 1);
   }
+}
+
+static inline void take_results(Vm *self, lua_State *L, int base,
+                                GraftCall *call) {
+  bool has_string = false;
+  int count = call->result_capacity;
+  for (int i = 0; i < count; i++) {
+    take_result(L, base + i, &call->results[i]);
+    has_string |= call->results[i].type == GRAFT_STRING;
+  }
+  call->result_count = count;
+  if (has_string) keep_strings(self, L, base, count);
+}
+
+// The private table stays below the call: one look-up serves for the handler
+// and the function, and nothing on the stack has to be shifted.
+static void push_handler(const Vm *self, lua_State *L, int private_index) {
+#if VM_LUAJIT
+  lua_rawgeti(L, private_index, self->traceback_ref);
+#else
+  (void)self, (void)private_index;
+  lua_pushcfunction(L, add_traceback);
+#endif
 }
 
 GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
@@ -260,16 +305,25 @@ GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
   lua_State *L = self->L;
   if (!lua_checkstack(L, call->arg_count + 8)) return error_memory(error);
   int base = lua_gettop(L);
-  vm_push(self, L, (int)backing->script);
+  vm_push_private(self, L);
+  push_handler(self, L, base + 1);
+  lua_rawgeti(L, base + 1, (int)backing->script);
   for (int i = 0; i < call->arg_count; i++) {
-    vm_push_value(L, &call->args[i]);
+    push_arg(L, &call->args[i]);
   }
-  GraftStatus status =
-      vm_pcall(self, L, call->arg_count, call->result_capacity, error);
-  call->result_count = 0;
-  if (status == GRAFT_OK) take_results(self, L, base + 1, call);
+  self->busy++;
+  int status = lua_pcall(L, call->arg_count, call->result_capacity, base + 2);
+  self->busy--;
+  self->L = L;
+  GraftStatus code = GRAFT_OK;
+  if (status == LUA_OK) {
+    take_results(self, L, base + 3, call);
+  } else {
+    call->result_count = 0;
+    code = vm_take_error(L, status, error);
+  }
   lua_settop(L, base);
-  return status;
+  return code;
 }
 
 void vm_release(void *vm, uint64_t script) {
