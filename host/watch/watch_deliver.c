@@ -74,17 +74,26 @@ static WatchChange *add_change(Watch *self, Delivery *delivery, File *file) {
   return change;
 }
 
+// A change for which there was no memory is not forgotten.
+static void retry(Watch *self, File *file) {
+  file_set(self, file, FILE_QUIET, uv_hrtime() + self->debounce_ns);
+}
+
 static void finish_read(Watch *self, Delivery *delivery, Take *take) {
   File *file = take->file;
+  uint64_t hash = watch_hash(take->contents, take->size);
+  bool same = file->known && file->hash == hash && file->size == take->size;
+  WatchChange *change = same ? NULL : add_change(self, delivery, file);
+  file->stamp = take->stamp;
+  file->racy = take->racy;
+  if (change == NULL && !same) {
+    retry(self, file);
+    return;
+  }
   file_set(self, file, FILE_IDLE, NEVER);
   file->grace_ns = 0;
   file->denied = false;
-  file->stamp = take->stamp;
-  file->racy = take->racy;
-  uint64_t hash = watch_hash(take->contents, take->size);
-  if (file->known && file->hash == hash && file->size == take->size) return;
-  WatchChange *change = add_change(self, delivery, file);
-  if (change == NULL) return;
+  if (same) return;
   change->contents = take->contents;
   change->size = take->size;
   change->hash = hash;
@@ -99,7 +108,10 @@ static void finish_missing(Watch *self, Delivery *delivery, Take *take) {
   File *file = take->file;
   if (file->existed) {
     WatchChange *change = add_change(self, delivery, file);
-    if (change == NULL) return;
+    if (change == NULL) {
+      retry(self, file);
+      return;
+    }
     change->kind = WATCH_REMOVED;
     change->read_ns = take->read_ns;
   }

@@ -273,7 +273,7 @@ static void *locked_resize(void *context, void *block, size_t size) {
 // Whichever call for memory fails: nothing is lost for good, nothing leaks.
 static void try_no_memory(void) {
   bool delivered = true, leaked = false;
-  for (long fail_at = 1; fail_at < 90; fail_at += 4) {
+  for (long fail_at = 1; fail_at < 90; fail_at += 2) {
     CheckMemory memory;
     check_memory_init(&memory, fail_at);
     GraftAllocator allocator = {locked_resize, &memory};
