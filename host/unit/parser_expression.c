@@ -55,6 +55,7 @@ static void finish_value(Value *value, const Expression *expression) {
   value->definition = -1;
   value->first_field = -1;
   value->inner = expression->inner;
+  value->path = (Path){.variable = VARIABLE_GLOBAL};
   value->open = expression->kind == EXPRESSION_CALL ||
                 expression->kind == EXPRESSION_DOTS;
   if (value->kind == VALUE_FUNCTION) value->definition = expression->index;

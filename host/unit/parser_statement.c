@@ -171,6 +171,7 @@ static int add_function_value(Parser *self, int definition, Range range) {
   int index = (int)self->values.count;
   *PARSER_PUSH(self, &self->values) =
       (Value){.kind = VALUE_FUNCTION,
+              .path = {.variable = VARIABLE_GLOBAL},
               .range = range,
               .line = self->definitions.items[definition].start_line,
               .definition = definition,
