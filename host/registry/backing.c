@@ -2,7 +2,6 @@
 
 #include "registry/backing.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,21 +60,12 @@ void backing_discard(Registry *registry, Backing *self) {
   free_parts(registry->desc.allocator, self);
 }
 
-const Backing *backing_retain(const Backing *self) {
-  if (self != NULL) ((Backing *)self)->count++;
-  return self;
-}
-
-void backing_release(Registry *registry, const Backing *self) {
-  if (self == NULL) return;
-  Backing *backing = (Backing *)self;
-  assert(backing->count > 0);
-  if (--backing->count > 0) return;
+void backing_free(Registry *registry, Backing *self) {
   const ScriptHost *host = &registry->desc.script;
-  if (backing->kind == BACKING_SCRIPT && host->release != NULL) {
-    host->release(host->context, backing->script);
+  if (self->kind == BACKING_SCRIPT && host->release != NULL) {
+    host->release(host->context, self->script);
   }
-  free_parts(registry->desc.allocator, backing);
+  free_parts(registry->desc.allocator, self);
 }
 
 const char *backing_kind_text(const Backing *self) {

@@ -7,6 +7,8 @@
 #ifndef GRAFT_REGISTRY_BACKING_H
 #define GRAFT_REGISTRY_BACKING_H
 
+#include <assert.h>
+
 #include "registry/registry.h"
 
 // The highest layer present is active. Mods are LAYER_MOD + load order.
@@ -67,8 +69,21 @@ const char *backing_kind_text(const Backing *self);
 // "built-in", "native", "script", "mod 1", ...; `buffer` holds the latter.
 const char *layer_text(int layer, char buffer[24]);
 
-// Keeps a backing beyond the slot's changes; host thread only.
-const Backing *backing_retain(const Backing *self);
-void backing_release(Registry *registry, const Backing *self);
+// Frees a backing that nobody holds any more.
+void backing_free(Registry *registry, Backing *self);
+
+// Keeps a backing beyond the slot's changes; host thread only. NULL-safe. In
+// the header because every call of a script does both.
+static inline const Backing *backing_retain(const Backing *self) {
+  if (self != NULL) ((Backing *)self)->count++;
+  return self;
+}
+
+static inline void backing_release(Registry *registry, const Backing *self) {
+  if (self == NULL) return;
+  Backing *backing = (Backing *)self;
+  assert(backing->count > 0);
+  if (--backing->count == 0) backing_free(registry, backing);
+}
 
 #endif
