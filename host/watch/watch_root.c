@@ -131,11 +131,14 @@ static bool decide_kind(Watch *self, Root *root) {
     root->folder = copy(self, root->path, size);
   } else {
     const char *slash = strrchr(root->path, '/');
+    memory_free(&self->allocator, root->single);
     root->single = copy(self, slash + 1, strlen(slash + 1));
     size = (size_t)(slash - root->path);
-    if (root->single == NULL) return false;
-    root->folder = copy(self, root->path, size > 0 ? size : 1);
+    if (root->single != NULL) {
+      root->folder = copy(self, root->path, size > 0 ? size : 1);
+    }
   }
+  if (root->folder == NULL) watch_memory_short(self);
   return root->folder != NULL;
 }
 
