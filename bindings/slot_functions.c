@@ -148,6 +148,21 @@ static int swap(lua_State *L) {
   return 1;
 }
 
+// graft.rollback(name[, version])
+static int rollback(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  lua_Number version = luaL_optnumber(L, 2, 0);
+  luaL_argcheck(L, version >= 0 && version <= UINT32_MAX, 2, "no version");
+  GraftError error;
+  lua_State *previous = module_enter(L);
+  GraftStatus status =
+      graft_engine_rollback(module_engine(L), name, (uint32_t)version, &error);
+  module_leave(L, previous);
+  if (status < 0) return module_fail(L, &error);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 // graft.history(name) → list of versions, oldest first
 static int history(lua_State *L) {
   GraftFn *slot = find(L);
@@ -171,7 +186,8 @@ static int history(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"fn", fn},     {"names", names},     {"info", info},
-    {"swap", swap}, {"history", history}, {NULL, NULL},
+    {"swap", swap}, {"history", history}, {"rollback", rollback},
+    {NULL, NULL},
 };
 
 void slot_add_functions(lua_State *L) {

@@ -119,6 +119,7 @@ static GraftStatus open_parts(GraftEngine *self, GraftError *error) {
       .on_switch = on_switch,
       .on_error = on_error});
   if (self->registry == NULL) return error_memory(error);
+  vm_set_failed(self->vm, engine_on_failure, self);
   engine_init_hooks(self);
   status = loader_install(self->vm, &self->hooks, error);
   return status < 0 ? status : bindings_open(self, error);

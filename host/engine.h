@@ -22,14 +22,19 @@
 #include "vm/interrupt.h"
 #include "vm/loader.h"
 #include "vm/patcher.h"
+#include "vm/probation.h"
 #include "watch/watch.h"
+
+enum { ENGINE_HISTORY = 16 };
 
 // A file that a script was loaded from, or may be.
 typedef struct EngineFile {
-  char *path;      // as the user named its folder
-  char *module;    // "ai.goblin"
-  Script *script;  // host thread only
-  GraftUnit *unit; // the present one; under the mutex
+  char *path;                         // as the user named its folder
+  char *module;                       // "ai.goblin"
+  Script *script;                     // host thread only
+  GraftUnit *unit;                    // the present one; under the mutex
+  GraftUnit *history[ENGINE_HISTORY]; // units before this one, oldest first
+  size_t history_count;
   // What waits for a broken file of the same save; host thread only.
   struct Plan *waiting;
   GraftError shown; // the last rejection, so that it is shown once
@@ -86,6 +91,7 @@ struct GraftEngine {
 
   GraftReport report;      // of this safe point
   bool updating;           // inside a safe point
+  const char *reverting;   // the function whose old version is being put back
   ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done
   void *listeners;         // of bindings/
   // Called with each event before desc.on_event; true: it has been shown.
@@ -134,10 +140,17 @@ typedef struct PlanDesc {
 } PlanDesc;
 // NULL when out of memory. Any thread; `checker` is that thread's.
 Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc);
+// Sets `unit`, or `status`, `error` and `source_line`, of a plan whose `module`
+// is set.
+void plan_compile(GraftEngine *engine, VmChecker *checker, Plan *self,
+                  const PlanDesc *desc);
 void plan_free(const GraftAllocator *allocator, Plan *self);
 
 // engine_update.c: takes a list of plans, oldest first, and owns them.
 int engine_take_plans(GraftEngine *self, Plan *plans);
+// engine_rollback.c, for VmFailed.
+GraftStatus engine_on_failure(void *context, const ProbationFailure *failure,
+                              const GraftError *error);
 // For VmSafePoint.
 void engine_safe_point(void *context);
 
@@ -145,6 +158,11 @@ void engine_safe_point(void *context);
 typedef ARRAY(EngineFile *) EngineFiles;
 GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
                          GraftError *error);
+// engine_merge.c: graft_unit_compile with the VM's own compiler for a second
+// opinion (U1). `desc->allocator` is the engine's.
+GraftStatus engine_compile_unit(GraftEngine *self, const GraftUnitDesc *desc,
+                                GraftUnit **unit, GraftError *error);
+
 // Shows Lua the swaps that were noted, and reports them.
 void engine_show_swaps(GraftEngine *self);
 

@@ -166,13 +166,20 @@ static void emit_deleted(GraftEngine *self, const FilePatch *patch) {
   }
 }
 
+// What is put back is reported as that.
+static bool is_reverted(const GraftEngine *self, const Definition *definition) {
+  return self->reverting != NULL &&
+         strcmp(self->reverting, definition->name) == 0;
+}
+
 static void emit_file(GraftEngine *self, const FilePatch *patch) {
   const Diff *diff = patch->diff;
   for (int i = 0; i < patch->unit->definition_count; i++) {
     const Definition *definition = &patch->unit->definitions[i];
     if (diff->changes[i] == CHANGE_ADDED || diff->renamed[i]) {
       emit_definition(self, GRAFT_EVENT_ADD, patch->script, definition);
-    } else if (diff->changes[i] == CHANGE_UPDATED) {
+    } else if (diff->changes[i] == CHANGE_UPDATED &&
+               !is_reverted(self, definition)) {
       emit_definition(self, GRAFT_EVENT_UPDATE, patch->script, definition);
     } else if (diff->changes[i] == CHANGE_MOVED) {
       emit_definition(self, GRAFT_EVENT_MOVE, patch->script, definition);
@@ -272,10 +279,21 @@ static bool has_news(const Transaction *self) {
   return false;
 }
 
+static void keep_history(EngineFile *file) {
+  if (file->history_count == ENGINE_HISTORY) {
+    unit_release(file->history[0]);
+    memmove(file->history, file->history + 1,
+            (ENGINE_HISTORY - 1) * sizeof file->history[0]);
+    file->history_count--;
+  }
+  file->history[file->history_count++] = unit_retain(file->unit);
+}
+
 static void commit(Transaction *self) {
   bool news = has_news(self);
   patcher_commit(self->patcher);
   for (size_t i = 0; i < self->files->count; i++) {
+    keep_history(self->files->items[i]);
     engine_set_unit(self->engine, self->files->items[i],
                     self->files->items[i]->script->unit);
   }

@@ -53,6 +53,9 @@ void engine_prime(GraftEngine *self, const char *path, const char *text,
 static void file_free(GraftEngine *self, EngineFile *file) {
   if (file == NULL) return;
   unit_release(file->unit);
+  for (size_t i = 0; i < file->history_count; i++) {
+    unit_release(file->history[i]);
+  }
   plan_free(&self->allocator, file->waiting);
   memory_free(&self->allocator, file->path);
   memory_free(&self->allocator, file->module);

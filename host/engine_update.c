@@ -185,6 +185,7 @@ static Plan *take_queue(GraftEngine *self) {
 int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
   if (report != NULL) *report = NULL;
   atomic_store_explicit(&engine->has_updated, true, memory_order_relaxed);
+  probation_resume(engine->vm);
   if (!atomic_load_explicit(&engine->pending, memory_order_relaxed) ||
       engine->updating) {
     return 0;

@@ -35,6 +35,7 @@ typedef struct Options {
   bool no_watch;
   bool verbose;
   bool json;
+  bool report_errors; // --on-error report
   bool repl;
 } Options;
 
@@ -146,6 +147,9 @@ static void print_help(void) {
       "      --debounce MS     settle time where the system cannot tell that\n"
       "                        a file was closed (default 50)\n"
       "      --poll MS         look at files this often instead of being told\n"
+      "      --on-error revert|report\n"
+      "                        when new code raises before it first returns:\n"
+      "                        put the old code back (default), or leave it\n"
       "  -m, --module MODULE[:FUNCTION]\n"
       "                        run a module, then a function of it\n"
       "  -i, --interactive     a prompt afterwards; the program goes on "
@@ -193,6 +197,7 @@ enum {
   OPTION_DEBOUNCE,
   OPTION_POLL,
   OPTION_NO_WATCH,
+  OPTION_ON_ERROR,
   OPTION_LOG,
   OPTION_VERSION,
 };
@@ -206,6 +211,7 @@ static const struct option long_options[] = {
     {"frames", required_argument, NULL, OPTION_FRAMES},
     {"debounce", required_argument, NULL, OPTION_DEBOUNCE},
     {"poll", required_argument, NULL, OPTION_POLL},
+    {"on-error", required_argument, NULL, OPTION_ON_ERROR},
     {"module", required_argument, NULL, 'm'},
     {"interactive", no_argument, NULL, 'i'},
     {"verbose", no_argument, NULL, 'v'},
@@ -274,6 +280,12 @@ static void parse_option(Options *self, int option, char **argv) {
     break;
   case OPTION_NO_WATCH:
     self->no_watch = true;
+    break;
+  case OPTION_ON_ERROR:
+    if (strcmp(optarg, "revert") != 0 && strcmp(optarg, "report") != 0) {
+      fail_usage("--on-error takes revert or report, not '%s'", optarg);
+    }
+    self->report_errors = strcmp(optarg, "report") == 0;
     break;
   case OPTION_LOG:
     if (strcmp(optarg, "text") != 0 && strcmp(optarg, "json") != 0) {
@@ -442,10 +454,9 @@ typedef struct Loop {
 // An error in one frame does not end the program: the next save may mend it.
 static void call_update(Loop *self, double dt) {
   GraftError error;
-  if (call(self->engine, self->module, "update", &dt, &error) == GRAFT_OK) {
-    self->shown[0] = '\0';
-    return;
-  }
+  GraftStatus status = call(self->engine, self->module, "update", &dt, &error);
+  if (status == GRAFT_OK) self->shown[0] = '\0';
+  if (status == GRAFT_OK || status == GRAFT_EREVERTED) return;
   if (strcmp(self->shown, error.message) == 0) return;
   snprintf(self->shown, sizeof self->shown, "%s", error.message);
   show_error(self->options, &error);
@@ -555,7 +566,10 @@ int main(int argc, char **argv) {
   GraftEngineDesc desc = {.on_event = show_event,
                           .context = &options,
                           .debounce_ms = options.debounce_ms,
-                          .poll_ms = options.poll_ms};
+                          .poll_ms = options.poll_ms,
+                          .on_error = options.report_errors
+                                          ? GRAFT_ON_ERROR_REPORT
+                                          : GRAFT_ON_ERROR_REVERT};
   GraftEngine *engine = NULL;
   GraftError error;
   if (graft_engine_open(&desc, &engine, &error) < 0) {

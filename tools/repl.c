@@ -122,6 +122,20 @@ static void show_names(GraftEngine *engine, const char *pattern) {
   }
 }
 
+// NAME or NAME@VERSION.
+static void roll_back(GraftEngine *engine, char *name) {
+  char *at = strchr(name, '@');
+  long version = 0;
+  if (at != NULL) {
+    version = strtol(at + 1, NULL, 10);
+    *at = '\0';
+  }
+  GraftError error;
+  if (graft_engine_rollback(engine, name, (uint32_t)version, &error) < 0) {
+    fprintf(stderr, "%s\n", error.message);
+  }
+}
+
 // Names and patterns go into Lua strings, so these may not be in them.
 static bool is_plain(const char *text) {
   return strpbrk(text, "'\\\n\r") == NULL;
@@ -140,6 +154,7 @@ static bool run_command(GraftEngine *engine, const char *line) {
   if (strcmp(verb, "help") == 0 && count == 1) {
     fputs("info NAME          what is known of a function\n"
           "swap NAME BACKING  native, script, a version, or auto\n"
+          "rollback NAME[@N]  the version before, or version N\n"
           "names [PATTERN]    the functions in the registry\n"
           "anything else      is run as Lua; values are shown\n",
           stdout);
@@ -147,6 +162,8 @@ static bool run_command(GraftEngine *engine, const char *line) {
     show_info(engine, first);
   } else if (strcmp(verb, "names") == 0 && count <= 2) {
     show_names(engine, first);
+  } else if (strcmp(verb, "rollback") == 0 && count == 2) {
+    roll_back(engine, first);
   } else if (strcmp(verb, "swap") == 0 && count == 3) {
     if (graft_engine_swap(engine, first, second, &error) < 0) {
       fprintf(stderr, "%s\n", error.message);

@@ -52,7 +52,8 @@ extern "C" {
   X(ENOTFOUND, -6, "not found")                                                \
   X(ESIGNATURE, -7, "signature mismatch")                                      \
   X(EREMOVED, -8, "function was removed")                                      \
-  X(ETHREAD, -9, "wrong thread")
+  X(ETHREAD, -9, "wrong thread")                                               \
+  X(EREVERTED, -10, "new code raised and was put back")
 
 typedef enum GraftStatus {
 #define GRAFT_STATUS_ENUM(code, value, message) GRAFT_##code = (value),
@@ -165,7 +166,8 @@ GRAFT_API const char *graft_fn_name(const GraftFn *fn);
 // strings without a zero inside; pointers take nil for NULL). A script takes
 // any. A result that is a uint64_t beyond INT64_MAX comes as a number, NULL
 // as nil.
-// Fails with GRAFT_EARG (count, type or range; the message names the function,
+// Fails with GRAFT_EREVERTED (the script raised in new code, and its previous
+// version is back), GRAFT_EARG (count, type or range; the message names the function,
 // the argument, what was expected and what it got), GRAFT_ERUN (the script
 // raised), GRAFT_EREMOVED and GRAFT_ENOTFOUND (no backing),
 // GRAFT_ESIGNATURE (a native whose C type cannot be called with values),
@@ -384,6 +386,12 @@ GRAFT_API const GraftEvent *graft_report_event(const GraftReport *report,
 // thread.
 typedef struct GraftEngine GraftEngine;
 
+// What to do when new code raises before it first returns.
+typedef enum GraftOnError {
+  GRAFT_ON_ERROR_REVERT, // put the previous version back, and report it
+  GRAFT_ON_ERROR_REPORT, // leave it
+} GraftOnError;
+
 // Zero is the default everywhere.
 typedef struct GraftEngineDesc {
   const GraftAllocator *allocator; // NULL: the C library's
@@ -394,6 +402,7 @@ typedef struct GraftEngineDesc {
                    // closed; 0: 50
   int poll_ms;     // > 0: poll files this often instead of being notified
   int grace_ms;    // how long a missing or emptied file is waited for; 0: 1000
+  GraftOnError on_error;
 } GraftEngineDesc;
 
 // Opens an engine with a VM of its own (the one that the library was built
@@ -474,10 +483,44 @@ GRAFT_API bool graft_engine_wait(GraftEngine *engine, int timeout_ms);
 GRAFT_API int graft_engine_reload(GraftEngine *engine, const char *path,
                                   const GraftReport **report);
 
+// Puts an old version of a function back, as a transaction; the next save of
+// its file applies again. `version` 0 is the one before this; functions that
+// have no slot know only that. GRAFT_ENOTFOUND lists the versions that there
+// are; else as a save that is refused.
+GRAFT_API GraftStatus graft_engine_rollback(GraftEngine *engine,
+                                            const char *name, uint32_t version,
+                                            GraftError *error);
+
 // Makes the call of a script that runs now raise "interrupted" at its next VM
 // instruction, as Ctrl-C does in the stock interpreter. Does nothing between
 // calls. May be called from a signal handler of the engine's thread.
 GRAFT_API void graft_engine_interrupt(GraftEngine *engine);
+
+// Patches the functions that a unit keeps into the scripts of their modules,
+// the registry and every live reference, all as one transaction, with report,
+// undo, versions and history as a saved file has them. What the unit lacks is
+// kept. A function goes by its registry name; one that is new to the module is
+// added where its neighbours in the unit stand. The unit's statements run only
+// if they were not cleared, and then only those that the module does not have
+// already; a changed initial value merges as on a save.
+//
+// `unit` is not changed, stays the caller's, and may be merged from units of
+// several modules. Until the next save of a file, which applies as usual, the
+// module's source is that of the merge, and so are its line numbers.
+//
+// `report` may be NULL; else it is set to what was done, borrowed until the
+// next safe point, or to NULL for nothing. A unit that brings nothing new is no
+// failure. Nothing has changed after a failure: GRAFT_EARG for a unit that was
+// compiled without a module name; GRAFT_ENOTFOUND when no script of the module
+// is loaded (merging loads none), when a function can only come with a
+// statement that was cleared, or when it uses a local that neither the module
+// nor the unit as it is declares; GRAFT_ESYNTAX when the VM refuses the text;
+// GRAFT_ERUN when a statement raised, or inside a transaction; GRAFT_ENOMEM.
+// `error` may be NULL.
+GRAFT_API GraftStatus graft_engine_merge(GraftEngine *engine,
+                                         const GraftUnit *unit,
+                                         const GraftReport **report,
+                                         GraftError *error);
 
 // The slot, added when it is not there yet, so that a handle can be taken
 // before the function exists. NULL when out of memory. Valid for the engine's

@@ -7,6 +7,7 @@
 static void unmap(ScriptChunk *self) {
   Vm *vm = self->script->vm;
   for (size_t i = 0; i < self->count; i++) {
+    probation_remove(vm, &self->protos[i]);
     ScriptProto *known = pointer_map_find(&vm->protos, self->protos[i].proto);
     if (known == &self->protos[i]) {
       pointer_map_remove(&vm->protos, self->protos[i].proto);

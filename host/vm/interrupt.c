@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "base/error.h"
+#include "vm/probation_state.h"
 #include "vm/running.h"
 #include "vm/state.h"
 
@@ -42,7 +43,8 @@ static void on_signal(int number, siginfo_t *info, void *machine) {
   Vm *vm = info->si_value.sival_ptr;
   if (interrupt_call(vm) == 0) return;
   lua_State *running = running_thread(&vm->running, vm->main);
-  if (lua_gethook(running) != NULL) return; // a debugger's
+  lua_Hook present = lua_gethook(running);
+  if (present != NULL && present != probation_hook) return; // a debugger's
   lua_sethook(running, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 

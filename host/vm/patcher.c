@@ -217,6 +217,22 @@ GraftStatus patcher_run(Patcher *self, GraftError *error) {
   return status < 0 ? status : self->status;
 }
 
+// New code of what was added or updated is watched until it returns.
+static void begin_probation(PatchedFile *file) {
+  for (ScriptChunk *chunk = file->patch.script->chunks; chunk != NULL;
+       chunk = chunk->next) {
+    if (chunk->fresh != file) continue;
+    for (size_t i = 0; i < chunk->count; i++) {
+      ScriptProto *entry = &chunk->protos[i];
+      if (entry->definition < 0) continue;
+      Change change = file->patch.diff->changes[entry->definition];
+      if (change == CHANGE_UPDATED || change == CHANGE_ADDED) {
+        probation_add(file->patch.script->vm, entry);
+      }
+    }
+  }
+}
+
 static void release_old(PatchedFile *file) {
   Vm *vm = file->patch.script->vm;
   unit_release(file->old_unit);
@@ -231,6 +247,7 @@ void patcher_commit(Patcher *self) {
   for (size_t i = 0; i < self->files.count; i++) {
     PatchedFile *file = self->files.items[i];
     release_old(file);
+    begin_probation(file);
     script_prune_chunks(file->patch.script);
   }
 #if VM_LUAJIT

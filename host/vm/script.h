@@ -33,6 +33,7 @@ typedef struct ScriptProto {
   ScriptChunk *chunk;
   int definition; // of the present unit, or SCRIPT_…
   bool old;       // superseded code of that definition
+  bool probation; // new code that has not returned yet
 } ScriptProto;
 
 struct ScriptChunk {

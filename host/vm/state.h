@@ -15,6 +15,7 @@
 #include "base/pointer_map.h"
 #include "vm/compat.h"
 #include "vm/interrupt.h"
+#include "vm/probation.h"
 #include "vm/running.h"
 #include "vm/vm.h"
 
@@ -43,6 +44,13 @@ struct Vm {
   int hook_events;   // return events seen since a load began
   int hook_depth;    // loads under way that want them
   void *engine;      // what bindings/ find
+  // probation.c
+  int probation_count;
+  int probation_events; // that the hook still looks at
+  int probation_safe_points;
+  ProbationFailure failure;
+  VmFailed *failed;
+  void *failed_context;
   // interrupt.c. A number for each outermost call, 0 between them.
   _Atomic uint64_t outer_call;
   uint64_t call_count;

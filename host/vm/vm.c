@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "registry/slot.h"
+#include "vm/probation_state.h"
 #include "vm/proto.h"
 #include "vm/script.h"
 #include "vm/state.h"
@@ -38,6 +39,11 @@ void *vm_state(const Vm *self) {
 
 void vm_set_engine(Vm *self, void *engine) {
   self->engine = engine;
+}
+
+void vm_set_failed(Vm *self, VmFailed *failed, void *context) {
+  self->failed = failed;
+  self->failed_context = context;
 }
 
 bool vm_is_busy(const Vm *self) {
@@ -153,6 +159,7 @@ static int add_traceback(lua_State *L) {
     text = lua_tostring(L, -1);
   }
   luaL_traceback(L, L, text, 1);
+  probation_note_error(vm_of(L), L);
   return 1;
 }
 
@@ -167,6 +174,20 @@ static inline void end_call(Vm *self) {
   atomic_store_explicit(&self->outer_call, 0, memory_order_relaxed);
 }
 
+// The outermost call may have failed because of new code.
+static GraftStatus fail_call(Vm *self, lua_State *L, int lua_status,
+                             GraftError *error) {
+  GraftError local;
+  if (error == NULL) error = &local;
+  GraftStatus status = vm_take_error(L, lua_status, error);
+  if (self->busy > 0 || self->failed == NULL) return status;
+  ProbationFailure failure = probation_take_failure(self);
+  if (failure.script == NULL) return status;
+  status = self->failed(self->failed_context, &failure, error);
+  error->status = status;
+  return status;
+}
+
 GraftStatus vm_pcall(Vm *self, lua_State *L, int arg_count, int result_count,
                      GraftError *error) {
   int handler = lua_gettop(L) - arg_count;
@@ -179,7 +200,7 @@ GraftStatus vm_pcall(Vm *self, lua_State *L, int arg_count, int result_count,
   end_call(self);
   self->L = previous;
   lua_remove(L, handler);
-  return status == LUA_OK ? GRAFT_OK : vm_take_error(L, status, error);
+  return status == LUA_OK ? GRAFT_OK : fail_call(self, L, status, error);
 }
 
 // ---------------------------------------------------------------------------
@@ -320,7 +341,7 @@ GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
     take_results(self, L, base + 3, call);
   } else {
     call->result_count = 0;
-    code = vm_take_error(L, status, error);
+    code = fail_call(self, L, status, error);
   }
   lua_settop(L, base);
   return code;
@@ -469,7 +490,7 @@ GraftStatus vm_checker_check(VmChecker *self, const char *text, size_t size,
     lua_settop(L, 0);
     return GRAFT_OK;
   }
-  GraftStatus code = vm_take_error(L, status, error);
+  GraftStatus code = fail_call(self, L, status, error);
   lua_settop(L, 0);
   if (error != NULL && error->line > 0) {
     error_at(error, file, error->line, error->column);

@@ -13,6 +13,7 @@
 #include "registry/registry.h"
 
 typedef struct Vm Vm;
+typedef struct ProbationFailure ProbationFailure;
 
 // "lua54" or "luajit".
 const char *vm_name(void);
@@ -51,6 +52,12 @@ uint64_t vm_copy_ref(Vm *self, uint64_t script);
 // Runs `text` as a chunk on the main thread; results are dropped.
 GraftStatus vm_run_text(Vm *self, const char *text, const char *chunk_name,
                         GraftError *error);
+
+// What to do when a call that the host made has failed because of new code
+// (probation.h). Returns the status that the call is to have.
+typedef GraftStatus VmFailed(void *context, const ProbationFailure *failure,
+                             const GraftError *error);
+void vm_set_failed(Vm *self, VmFailed *failed, void *context);
 
 // Whether the call of a script is under way.
 bool vm_is_busy(const Vm *self);
