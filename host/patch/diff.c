@@ -30,32 +30,50 @@ static bool bindings_equal(const Diff *diff, const Definition *old_one,
   return true;
 }
 
-static Change change_of(const Diff *diff, int index, int *marks) {
+// Whether variables have the same index on both sides. Then equal sums of
+// bindings do for comparing them.
+static bool same_variables(const Diff *diff) {
+  int count = diff->new_unit->variable_count;
+  if (diff->old_unit->variable_count != count) return false;
+  for (int i = 0; i < count; i++) {
+    if (diff->variable_old[i] != i) return false;
+  }
+  return true;
+}
+
+typedef struct Classifier {
+  Diff *diff;
+  int *marks;
+  bool same_variables;
+} Classifier;
+
+static Change change_of(const Classifier *self, int index) {
+  const Diff *diff = self->diff;
   int old_index = diff->definition_old[index];
   if (old_index < 0) return CHANGE_ADDED;
+  const DefinitionKey *old_key = &diff->old_unit->keys[old_index];
+  const DefinitionKey *new_key = &diff->new_unit->keys[index];
   const Definition *old_one = &diff->old_unit->definitions[old_index];
   const Definition *new_one = &diff->new_unit->definitions[index];
-  if (old_one->own != new_one->own ||
-      !bindings_equal(diff, old_one, new_one, marks)) {
+  if (old_key->deep != new_key->deep && old_one->own != new_one->own) {
     return CHANGE_UPDATED;
   }
-  if (old_one->line != new_one->line ||
-      old_one->last_line != new_one->last_line ||
-      old_one->lines != new_one->lines) {
-    return CHANGE_MOVED;
+  bool same = self->same_variables && old_key->bindings == new_key->bindings;
+  if (!same && !bindings_equal(diff, old_one, new_one, self->marks)) {
+    return CHANGE_UPDATED;
   }
-  return CHANGE_SAME;
+  return old_key->place == new_key->place ? CHANGE_SAME : CHANGE_MOVED;
 }
 
 // What a change of a definition means for the one around it.
 static void change_parent(Diff *self, int index) {
-  const Definition *definition = &self->new_unit->definitions[index];
+  const DefinitionKey *key = &self->new_unit->keys[index];
   int old_index = self->definition_old[index];
-  if (definition->parent < 0) return;
-  Change *parent = &self->changes[definition->parent];
+  if (key->parent < 0) return;
+  Change *parent = &self->changes[key->parent];
   bool other_place =
-      old_index >= 0 && self->old_unit->definitions[old_index].child_index !=
-                            definition->child_index;
+      old_index >= 0 &&
+      self->old_unit->keys[old_index].child_index != key->child_index;
   if (self->changes[index] >= CHANGE_TOUCHED || other_place) {
     if (*parent < CHANGE_TOUCHED) *parent = CHANGE_TOUCHED;
   } else if (self->changes[index] == CHANGE_MOVED && *parent == CHANGE_SAME) {
@@ -77,8 +95,9 @@ bool diff_classify(Diff *self) {
   size_t count = (size_t)self->old_unit->variable_count;
   int *marks = memory_new(&self->allocator, count * sizeof *marks);
   if (marks == NULL) return false;
+  Classifier classifier = {self, marks, same_variables(self)};
   for (int i = 0; i < self->new_unit->definition_count; i++) {
-    self->changes[i] = change_of(self, i, marks);
+    self->changes[i] = change_of(&classifier, i);
   }
   memory_free(&self->allocator, marks);
   for (int i = self->new_unit->definition_count - 1; i >= 0; i--) {

@@ -43,12 +43,13 @@ static uint64_t context_of(const Diff *diff, const Definition *definition,
                            definition->statement, is_old);
 }
 
-static uint64_t named_key(const Definition *definition, DefinitionRound round) {
-  uint64_t name =
-      hash_bytes(1, definition->segment, strlen(definition->segment));
+static uint64_t named_key(const GraftUnit *unit, int index,
+                          DefinitionRound round) {
+  const Definition *definition = &unit->definitions[index];
+  uint64_t name = unit->keys[index].name;
   switch (round) {
   case ROUND_EXACT:
-    return hash_mix(name, definition->deep);
+    return hash_mix(name, unit->keys[index].deep);
   case ROUND_NAME:
     return name;
   case ROUND_SHOWN:
@@ -56,7 +57,7 @@ static uint64_t named_key(const Definition *definition, DefinitionRound round) {
     return hash_bytes(2, definition->shown_path,
                       strlen(definition->shown_path));
   case ROUND_RENAMED:
-    return hash_mix(3, definition->deep);
+    return hash_mix(3, unit->keys[index].deep);
   default:
     return 0;
   }
@@ -88,12 +89,13 @@ static void fill_keys(const Diff *diff, MatchSide *side, DefinitionRound round,
                       bool is_old) {
   const GraftUnit *unit = is_old ? diff->old_unit : diff->new_unit;
   for (int i = 0; i < side->count; i++) {
-    const Definition *definition = &unit->definitions[side->items[i]];
+    int item = side->items[i];
     side->keys[i] = 0;
-    if (round != ROUND_EXACT && side->partners[side->items[i]] >= 0) continue;
-    if (definition->named) {
-      side->keys[i] = named_key(definition, round);
+    if (round != ROUND_EXACT && side->partners[item] >= 0) continue;
+    if (unit->keys[item].named) {
+      side->keys[i] = named_key(unit, item, round);
     } else {
+      const Definition *definition = &unit->definitions[item];
       uint64_t context = context_of(diff, definition, is_old);
       side->keys[i] = anonymous_key(definition, context, side->gaps[i], round);
     }
@@ -102,11 +104,11 @@ static void fill_keys(const Diff *diff, MatchSide *side, DefinitionRound round,
 
 static void fill_children(MatchSide *side, const GraftUnit *unit, int parent) {
   int first = parent + 1;
-  int end = parent < 0 ? unit->definition_count
-                       : unit->definitions[parent].subtree_end;
+  int end =
+      parent < 0 ? unit->definition_count : unit->keys[parent].subtree_end;
   match_widen(side);
   side->count = 0;
-  for (int i = first; i < end; i = unit->definitions[i].subtree_end) {
+  for (int i = first; i < end; i = unit->keys[i].subtree_end) {
     side->items[side->count++] = i;
   }
 }
@@ -167,36 +169,35 @@ static bool pair_children(Pairing *self, int old_parent, int new_parent) {
 
 // Equal functions have equal trees inside.
 static void pair_subtrees(Diff *diff, int old_index, int new_index) {
-  const Definition *definition = &diff->new_unit->definitions[new_index];
-  int count = definition->subtree_end - new_index;
+  int count = diff->new_unit->keys[new_index].subtree_end - new_index;
   for (int i = 1; i < count; i++) {
     diff->definition_old[new_index + i] = old_index + i;
     diff->definition_new[old_index + i] = new_index + i;
   }
 }
 
+static bool equal_trees(const Diff *diff, int old_index, int new_index) {
+  const DefinitionKey *old_one = &diff->old_unit->keys[old_index];
+  const DefinitionKey *new_one = &diff->new_unit->keys[new_index];
+  return old_one->deep == new_one->deep &&
+         old_one->subtree_end - old_index == new_one->subtree_end - new_index;
+}
+
 // A definition's children come behind it, so one pass in order does.
 static bool pair_nested(Pairing *self) {
   Diff *diff = self->diff;
-  const Definition *definitions = diff->new_unit->definitions;
+  const DefinitionKey *keys = diff->new_unit->keys;
   for (int i = 0; i < diff->new_unit->definition_count;) {
     int old_index = diff->definition_old[i];
-    if (old_index < 0) {
-      i = definitions[i].subtree_end; // all that is in it was added
-      continue;
-    }
-    const Definition *old_one = &diff->old_unit->definitions[old_index];
-    if (old_one->deep == definitions[i].deep &&
-        old_one->subtree_end - old_index == definitions[i].subtree_end - i) {
+    if (old_index < 0) { // all that is in it was added
+      i = keys[i].subtree_end;
+    } else if (equal_trees(diff, old_index, i)) {
       pair_subtrees(diff, old_index, i);
-      i = definitions[i].subtree_end;
-      continue;
+      i = keys[i].subtree_end;
+    } else {
+      if (!pair_children(self, old_index, i)) return false;
+      i++;
     }
-    if (old_one->child_count > 0 && definitions[i].child_count > 0 &&
-        !pair_children(self, old_index, i)) {
-      return false;
-    }
-    i++;
   }
   return true;
 }

@@ -10,9 +10,10 @@ bool match_init(Match *self, const GraftAllocator *allocator, int old_capacity,
   counter_init(&self->heads, allocator);
   size_t old_count = (size_t)old_capacity, new_count = (size_t)new_capacity;
   size_t most = old_count > new_count ? old_count : new_count;
-  size_t size = (old_count + new_count) * (sizeof(uint64_t) + 2 * sizeof(int)) +
-                most * 2 * sizeof(int);
-  self->block = memory_new(allocator, size);
+  size_t both = old_count + new_count;
+  size_t size =
+      both * (sizeof(uint64_t) + 2 * sizeof(int)) + most * 2 * sizeof(int);
+  self->block = memory_resize(allocator, NULL, size > 0 ? size : 1);
   if (self->block == NULL) return false;
   self->old_side.keys = self->block;
   self->new_side.keys = self->old_side.keys + old_count;
@@ -22,6 +23,8 @@ bool match_init(Match *self, const GraftAllocator *allocator, int old_capacity,
   self->new_side.gaps = self->old_side.gaps + old_count;
   self->links = self->new_side.gaps + new_count;
   self->new_links = self->links + most;
+  // All else is written before it is read.
+  if (both > 0) memset(self->old_side.gaps, 0, both * sizeof(int));
   return true;
 }
 

@@ -88,6 +88,13 @@ static void fill_items(MatchSide *side, int *partners, int count) {
   for (int i = 0; i < count; i++) side->items[i] = i;
 }
 
+static bool any_free(const MatchSide *side) {
+  for (int i = 0; i < side->count; i++) {
+    if (side->partners[i] < 0) return true;
+  }
+  return false;
+}
+
 bool diff_match_variables(Diff *self) {
   Match match;
   int old_count = self->old_unit->variable_count;
@@ -98,7 +105,7 @@ bool diff_match_variables(Diff *self) {
     fill_items(&match.new_side, self->variable_old, new_count);
     done = run_round(&match, self, true);
   }
-  if (done) {
+  if (done && any_free(&match.old_side) && any_free(&match.new_side)) {
     pair_by_captures(self);
     done = run_round(&match, self, false);
   }

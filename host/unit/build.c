@@ -164,6 +164,44 @@ static bool finish_definitions(Builder *self) {
 }
 
 // ---------------------------------------------------------------------------
+// Keys
+// ---------------------------------------------------------------------------
+
+static uint64_t sum_bindings(const Definition *definition) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < definition->capture_count; i++) {
+    const Capture *capture = &definition->captures[i];
+    if (!capture->direct || capture->variable < 0) continue;
+    sum += hash_mix(1, (uint64_t)capture->variable);
+  }
+  return sum;
+}
+
+static DefinitionKey make_key(const Definition *definition) {
+  const char *name = definition->segment;
+  uint64_t place = hash_mix((uint64_t)definition->line, definition->lines);
+  return (DefinitionKey){
+      .name = hash_bytes(1, name, strlen(name)),
+      .deep = definition->deep,
+      .place = hash_mix(place, (uint64_t)definition->last_line),
+      .bindings = sum_bindings(definition),
+      .subtree_end = definition->subtree_end,
+      .parent = definition->parent,
+      .child_index = definition->child_index,
+      .named = definition->named,
+  };
+}
+
+static bool build_definition_keys(Builder *self) {
+  size_t count = (size_t)self->unit->definition_count;
+  DefinitionKey *keys = new_array(self->unit, count, sizeof *keys);
+  if (keys == NULL) return false;
+  for (size_t i = 0; i < count; i++) keys[i] = make_key(&self->definitions[i]);
+  self->unit->keys = keys;
+  return true;
+}
+
+// ---------------------------------------------------------------------------
 // The unit takes over
 // ---------------------------------------------------------------------------
 
@@ -211,5 +249,6 @@ bool unit_build(GraftUnit *unit, Parser *parser) {
     finish_statement(&self, &parser->statements.items[i]);
   }
   take_arrays(&self);
-  return exports_resolve(&self) && names_assign(&self);
+  return build_definition_keys(&self) && exports_resolve(&self) &&
+         names_assign(&self);
 }

@@ -182,6 +182,19 @@ typedef struct Definition {
   uint64_t lines; // how its tokens lie on lines, relative to `line`
 } Definition;
 
+// What comparing definitions looks at first, apart from them so that many fit
+// into the processor's cache.
+typedef struct DefinitionKey {
+  uint64_t name;     // hash of `segment`
+  uint64_t deep;     // as in the definition
+  uint64_t place;    // hash of all its lines, from the top of the file
+  uint64_t bindings; // sum over the variables that it uses itself
+  int subtree_end;   // these as in the definition
+  int parent;
+  int child_index;
+  bool named;
+} DefinitionKey;
+
 typedef enum ValueKind {
   VALUE_CONSTANT, // nil, true, false, a number with or without -, a string
   VALUE_TABLE,    // a table constructor
@@ -307,6 +320,7 @@ struct GraftUnit {
   size_t code_start; // what the VM may see: behind a BOM and a first line
                      // with # (its line end is still seen)
   const Definition *definitions;
+  const DefinitionKey *keys; // one for each definition
   const Variable *variables;
   const Statement *statements;
   const Assignment *assignments;

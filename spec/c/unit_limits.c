@@ -138,7 +138,7 @@ static void check_huge_line(const char *name, const char *part,
     memcpy(source.text + strlen(start) + i * strlen(part), part, strlen(part));
   }
   buffer_add_text(&source, end);
-  check_report(name, compile(name, &source, 80, message) == taken, message);
+  check_report(name, compile(name, &source, 100, message) == taken, message);
   buffer_clear(&source);
 }
 
