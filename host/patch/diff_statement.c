@@ -65,7 +65,7 @@ static uint64_t statement_key(const GraftUnit *unit, int index, int gap,
   const Statement *statement = &unit->statements[index];
   switch (round) {
   case ROUND_EXACT:
-    return hash_mix(statement->fingerprint, statement->exact);
+    return unit->statement_keys[index];
   case ROUND_EQUAL_IN_GAP:
     return hash_mix(statement->fingerprint, (uint64_t)gap);
   case ROUND_EQUAL:

@@ -192,6 +192,18 @@ static DefinitionKey make_key(const Definition *definition) {
   };
 }
 
+static bool build_statement_keys(Builder *self) {
+  size_t count = (size_t)self->unit->statement_count;
+  const Statement *statements = self->unit->statements;
+  uint64_t *keys = new_array(self->unit, count, sizeof *keys);
+  if (keys == NULL) return false;
+  for (size_t i = 0; i < count; i++) {
+    keys[i] = hash_mix(statements[i].fingerprint, statements[i].exact);
+  }
+  self->unit->statement_keys = keys;
+  return true;
+}
+
 static bool build_definition_keys(Builder *self) {
   size_t count = (size_t)self->unit->definition_count;
   DefinitionKey *keys = new_array(self->unit, count, sizeof *keys);
@@ -249,6 +261,6 @@ bool unit_build(GraftUnit *unit, Parser *parser) {
     finish_statement(&self, &parser->statements.items[i]);
   }
   take_arrays(&self);
-  return build_definition_keys(&self) && exports_resolve(&self) &&
-         names_assign(&self);
+  return build_statement_keys(&self) && build_definition_keys(&self) &&
+         exports_resolve(&self) && names_assign(&self);
 }

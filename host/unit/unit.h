@@ -320,7 +320,8 @@ struct GraftUnit {
   size_t code_start; // what the VM may see: behind a BOM and a first line
                      // with # (its line end is still seen)
   const Definition *definitions;
-  const DefinitionKey *keys; // one for each definition
+  const DefinitionKey *keys;      // one for each definition
+  const uint64_t *statement_keys; // hashes of fingerprint and exact
   const Variable *variables;
   const Statement *statements;
   const Assignment *assignments;
