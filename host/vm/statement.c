@@ -411,6 +411,10 @@ static void remove_assignment(Patcher *self, PatchedFile *file, lua_State *L,
     // One that lives on under another name is left to `keep_function`.
     remove = entry != NULL && entry->chunk->script == file->patch.script &&
              entry->definition == SCRIPT_NONE;
+    if (!remove) {
+      lua_pop(L, 1);
+      return;
+    }
   }
   if (!remove) {
     lua_pushnil(L);
