@@ -54,16 +54,24 @@ static void on_switch(void *context, GraftFn *fn, const Backing *from,
   if (self->updating && is_same_kind(from, to)) return;
   EngineSwap *swap = ARRAY_PUSH(&self->allocator, &self->swaps);
   if (swap == NULL) return;
-  *swap = (EngineSwap){fn, NULL, NULL};
+  *swap = (EngineSwap){.fn = fn};
   if (from != NULL) swap->from = backing_retain(from);
   if (to != NULL) swap->to = backing_retain(to);
 }
 
-static void show_swap(GraftEngine *self, const EngineSwap *swap) {
-  GraftError error;
-  GraftStatus status =
-      loader_exchange(self->vm, swap->fn, swap->from, swap->to, &error);
-  if (status < 0) engine_emit_error(self, &error);
+void engine_exchange_swaps(GraftEngine *self) {
+  for (size_t i = 0; i < self->swaps.count; i++) {
+    EngineSwap *swap = &self->swaps.items[i];
+    if (swap->exchanged) continue;
+    swap->exchanged = true;
+    GraftError error;
+    GraftStatus status =
+        loader_exchange(self->vm, swap->fn, swap->from, swap->to, &error);
+    if (status < 0) engine_emit_error(self, &error);
+  }
+}
+
+static void emit_swap(GraftEngine *self, const EngineSwap *swap) {
   if (swap->from == NULL || swap->to == NULL) return;
   engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_SWAP,
                                   .name = swap->fn->name,
@@ -75,9 +83,10 @@ static void show_swap(GraftEngine *self, const EngineSwap *swap) {
 }
 
 void engine_show_swaps(GraftEngine *self) {
+  engine_exchange_swaps(self);
   for (size_t i = 0; i < self->swaps.count; i++) {
     EngineSwap swap = self->swaps.items[i];
-    show_swap(self, &swap);
+    emit_swap(self, &swap);
     if (swap.from != NULL) backing_release(self->registry, swap.from);
     if (swap.to != NULL) backing_release(self->registry, swap.to);
   }

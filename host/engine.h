@@ -68,6 +68,7 @@ typedef struct EngineSwap {
   GraftFn *fn;
   const Backing *from; // retained, or NULL
   const Backing *to;
+  bool exchanged; // Lua sees it
 } EngineSwap;
 
 struct GraftEngine {
@@ -163,7 +164,8 @@ GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
 GraftStatus engine_compile_unit(GraftEngine *self, const GraftUnitDesc *desc,
                                 GraftUnit **unit, GraftError *error);
 
-// Shows Lua the swaps that were noted, and reports them.
+// Makes Lua see the swaps that were noted; the second also reports them.
+void engine_exchange_swaps(GraftEngine *self);
 void engine_show_swaps(GraftEngine *self);
 
 #endif

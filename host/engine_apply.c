@@ -299,6 +299,8 @@ static void commit(Transaction *self) {
   }
   add_and_remove_slots(self);
   if (!news) return;
+  engine_exchange_swaps(self->engine);
+  patcher_count_orphans(self->patcher);
   emit_all(self);
   emit_patch(self, true);
 }

@@ -29,7 +29,8 @@ static ScriptChunk *make(Script *script, ProtoList *list) {
   for (size_t i = 0; i < list->count && complete; i++) {
     self->protos[i] = (ScriptProto){.proto = list->items[i].proto,
                                     .chunk = self,
-                                    .definition = SCRIPT_NONE};
+                                    .definition = SCRIPT_NONE,
+                                    .gone = -1};
     complete =
         pointer_map_set(&vm->protos, self->protos[i].proto, &self->protos[i]);
   }

@@ -70,6 +70,9 @@ GraftStatus patcher_replace(Patcher *self, GraftError *error);
 GraftStatus patcher_run(Patcher *self, GraftError *error);
 void patcher_commit(Patcher *self);
 
+// Counts anew, after the commit, who still holds deleted functions.
+void patcher_count_orphans(Patcher *self);
+
 size_t patcher_file_count(const Patcher *self);
 FilePatch *patcher_file(Patcher *self, size_t index);
 

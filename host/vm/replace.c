@@ -264,8 +264,10 @@ static void shift_lines(const PatchedFile *file, const ScriptProto *entry,
 }
 
 static void remap_proto(const PatchedFile *file, ScriptProto *entry) {
+  entry->gone = -1;
   if (entry->definition < 0) return;
   int now = file->patch.diff->definition_new[entry->definition];
+  if (now < 0) entry->gone = entry->definition;
   entry->definition = now >= 0 ? now : SCRIPT_NONE;
   if (now < 0) return;
   if (file->rework[now]) entry->old = true;
@@ -569,6 +571,54 @@ GraftStatus replace_closures(Patcher *self, GraftError *error) {
   if (self->stale == NULL) return error_memory(error);
   status = vm_protect(vm, finish, self, error);
   return status < 0 ? status : put_back_stale(self, error);
+}
+
+// ---------------------------------------------------------------------------
+// Deleted functions
+// ---------------------------------------------------------------------------
+
+static bool count_orphan(void *context, lua_State *L, const void *proto) {
+  (void)L;
+  Patcher *self = context;
+  const ScriptProto *entry = script_find_proto(self->vm, proto);
+  if (entry == NULL || entry->gone < 0) return false;
+  PatchedFile *file = entry->chunk->script->patch;
+  if (file != NULL) file->patch.orphans[entry->gone]++;
+  return false;
+}
+
+static bool has_orphans(const PatchedFile *file) {
+  for (int i = 0; i < file->patch.diff->old_unit->definition_count; i++) {
+    if (file->patch.orphans[i] > 0) return true;
+  }
+  return false;
+}
+
+static void start_count(Vm *vm, lua_State *L, void *context) {
+  Patcher *self = context;
+  sweep_clear(&self->sweep);
+  vm_push_private(vm, L);
+  sweep_init(&self->sweep, &(SweepDesc){.allocator = &vm->allocator,
+                                        .L = L,
+                                        .main = vm->main,
+                                        .walker = vm->walker,
+                                        .skip = lua_topointer(L, -1),
+                                        .judge = count_orphan,
+                                        .context = self});
+}
+
+void patcher_count_orphans(Patcher *self) {
+  bool any = false;
+  for (size_t i = 0; i < self->files.count; i++) {
+    PatchedFile *file = self->files.items[i];
+    if (!has_orphans(file)) continue;
+    any = true;
+    memset(file->patch.orphans, 0,
+           sizeof(int) * (size_t)file->patch.diff->old_unit->definition_count);
+  }
+  if (!any || vm_protect(self->vm, start_count, self, NULL) < 0) return;
+  self->sweep.desc.L = self->vm->L;
+  if (sweep_run(&self->sweep) != LUA_OK) lua_pop(self->vm->L, 1);
 }
 
 void replace_undo(Patcher *self) {

@@ -32,6 +32,7 @@ typedef struct ScriptProto {
   const void *proto;
   ScriptChunk *chunk;
   int definition; // of the present unit, or SCRIPT_…
+  int gone;       // of the unit before, when this patch has deleted it; or -1
   bool old;       // superseded code of that definition
   bool probation; // new code that has not returned yet
 } ScriptProto;
