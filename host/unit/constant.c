@@ -59,7 +59,8 @@ static bool as_integer(const Constant *value, int64_t *integer) {
     return true;
   }
   double number = value->number;
-  if (!(number >= -0x1p63 && number < 0x1p63) || floor(number) != number) {
+  if (!(number >= -9223372036854775808.0 && number < 9223372036854775808.0) ||
+      floor(number) != number) {
     return false;
   }
   *integer = (int64_t)number;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Statements, and what every part of the parser uses: tokens and errors.
+// What every part of the parser uses: errors, tokens, functions; and the run
+// of the whole.
 
 #include "unit/parser.h"
 

@@ -6,9 +6,13 @@
 // (definition, captures, locals); those of the main chunk also tell what its
 // statements read, assign and call.
 //
-//   parser.c        statements        parser_expression.c   expressions
-//   scope.c         locals, captures  parser_role.c         what functions
-//   constant.c      constants of 5.4                        are called
+//   parser.c             tokens, errors, functions, the whole
+//   parser_statement.c   statements
+//   parser_expression.c  expressions
+//   parser_value.c       what is recorded of the main chunk's expressions
+//   parser_role.c        what functions are called
+//   scope.c              locals, captures
+//   constant.c           compile-time constants of Lua 5.4
 //
 // An error leaves the parser by longjmp to parser_run, which holds every
 // resource; so no function below may own memory.
@@ -250,6 +254,8 @@ int parse_body(Parser *self, const BodyDesc *desc);
 enum { PRIORITY_UNARY = 12 };
 int parser_priority(uint32_t kind, int *right);
 void parse_expression(Parser *self, Expression *expression);
+// With one more role around it.
+void parse_in_role(Parser *self, const Role *role, Expression *expression);
 // What may stand left of = or be called as a statement. The path is read only
 // if it is more than a target.
 void parse_suffixed(Parser *self, Expression *expression);
@@ -269,6 +275,10 @@ typedef struct ValueList {
 void parse_value_list(Parser *self, ValueList *list);
 int parse_value(Parser *self, const Role *role);
 void parse_add_read(Parser *self, Expression *expression);
+void parse_table(Parser *self, Expression *expression);
+// The string that is the current token, if a path may have it as a key, or
+// NULL.
+Symbol *parse_string_key(Parser *self);
 
 // Scopes.
 int scope_declare(Parser *self, Symbol *symbol, uint32_t offset);

@@ -39,24 +39,31 @@
 //   a `function M.think` that a later one of the same name replaces
 //                                 ai.goblin:think~1
 //
-// Rhai's rules for ASTs beside ours:
+// Rhai's rules for ASTs beside ours. A rule's spec is the check of that name
+// in spec/c/unit_merge.c.
 //
-//   Rhai                                   here                        spec
-//   Engine::compile runs nothing           the same                    unit
-//   iter_functions, in hash order          source order, always        unit
-//   clear_statements, clear_functions      the same                    unit
-//   retain_functions(scope, name, arity)   a predicate over all that   unit
-//                                          is known of a function
-//   merge: pure, adds and replaces by      by registry name            unit
-//   name and arity; the later wins
-//   combine: in place                      the same                    unit
-//   merge_filtered ignores the filter      the filter always holds     unit
-//   when the receiver has no functions
-//   statements concatenate                 the same                    unit
-//   replaced function moves to the end     takes the old one's place   unit
-//   AST holds no source by default         source recoverable, byte    unit
-//                                          for byte, per function
-//   (the spec is spec/unit/unit_spec.lua with spec/c/unit_merge.c)
+//   Rhai                              here                    check
+//   compile runs nothing              the same                (no VM is there)
+//   iter_functions in hash order      source order, always    functions and
+//                                                             statements
+//   clear_statements                  the same                clear statements
+//   clear_functions                   the same                clear functions
+//   retain_functions by scope, name   by all that is known    retain functions
+//   and number of parameters          of a function
+//   merge is pure                     the same                merge leaves the
+//                                                             left side
+//   merge replaces by name and        by registry name, in    merge replaces in
+//   number of parameters              the old one's place     place and adds
+//                                                             behind
+//   the later wins                    the same                the later wins
+//   combine is in place               the same                combine changes
+//                                                             the left side
+//   merge_filtered forgets the        the filter holds        the filter holds
+//   filter when the receiver has no                           for an empty
+//   functions                                                 receiver
+//   statements concatenate            the same                merge replaces …
+//   no source is kept by default      all of it, also when    sources live on
+//                                     merged
 
 #ifndef GRAFT_UNIT_UNIT_H
 #define GRAFT_UNIT_UNIT_H
