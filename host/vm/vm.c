@@ -490,7 +490,7 @@ GraftStatus vm_checker_check(VmChecker *self, const char *text, size_t size,
     lua_settop(L, 0);
     return GRAFT_OK;
   }
-  GraftStatus code = fail_call(self, L, status, error);
+  GraftStatus code = vm_take_error(L, status, error);
   lua_settop(L, 0);
   if (error != NULL && error->line > 0) {
     error_at(error, file, error->line, error->column);
