@@ -167,7 +167,7 @@ GraftStatus graft_unit_compile(const GraftUnitDesc *desc, GraftUnit **unit,
   }
   GraftUnit *origin = NULL;
   GraftStatus status = compile_origin(desc, &origin, error);
-  if (status != GRAFT_OK) return status;
+  if (origin == NULL) return status;
   *unit = wrap(origin);
   return *unit != NULL ? GRAFT_OK : error_memory(error);
 }
