@@ -2,7 +2,7 @@
 //
 // The `graft` module. graft_module.c opens it, and has the functions that
 // concern the engine as a whole; slot_functions.c those about registry
-// functions; events.c events, reports and listeners.
+// functions; events.c events, reports and listeners; unit.c units.
 //
 // To Lua: nil, message, code for failures; wrong arguments raise.
 
@@ -26,6 +26,7 @@ int module_fail(lua_State *L, const GraftError *error);
 // Each pushes nothing and adds its functions to the table on top.
 void events_add_functions(lua_State *L);
 void slot_add_functions(lua_State *L);
+void unit_add_functions(lua_State *L);
 
 // Pushes what a safe point did, or nil for NULL.
 void events_push_report(lua_State *L, const GraftReport *report);

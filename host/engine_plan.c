@@ -60,8 +60,8 @@ static void find_column(Plan *self, const GraftError *parsed) {
 }
 
 // The VM's own compiler has the last word, and its message is shown (U1).
-static void compile(GraftEngine *engine, VmChecker *checker, Plan *self,
-                    const PlanDesc *desc) {
+void plan_compile(GraftEngine *engine, VmChecker *checker, Plan *self,
+                  const PlanDesc *desc) {
   GraftError parsed = {.status = GRAFT_OK};
   GraftUnitDesc unit_desc = {.source = desc->contents,
                              .size = desc->size,
@@ -114,7 +114,7 @@ Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc) {
   find_base(engine, self);
   // A file that nobody has loaded is of interest only as a new module.
   if (self->base == NULL) return self;
-  compile(engine, checker, self, &known);
+  plan_compile(engine, checker, self, &known);
   if (self->status < 0) return self;
   self->diff = diff_new(allocator, self->base, self->unit);
   if (self->diff == NULL) self->status = error_memory(&self->error);
