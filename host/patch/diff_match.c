@@ -86,7 +86,7 @@ bool match_ends(Match *self) {
 }
 
 bool match_link(Counter *heads, const MatchSide *side, int *links) {
-  counter_reset(heads);
+  counter_reset(heads, (size_t)side->count);
   for (int i = side->count - 1; i >= 0; i--) {
     if (!is_free(side, i)) continue;
     int *head = counter_at(heads, side->keys[i]);

@@ -105,32 +105,46 @@ static bool make_bags(Group *group) {
   return true;
 }
 
-// The most similar free pair; the first of several equally good ones.
-static bool best_pair(const Group *group, const bool *old_taken,
-                      const bool *new_taken, int best[2]) {
-  int score = -1;
+typedef int Scores[GROUP_LIMIT][GROUP_LIMIT];
+
+enum { TAKEN = -1 };
+
+static void score_pairs(const Group *group, Scores scores) {
   for (int i = 0; i < group->old_count; i++) {
     for (int k = 0; k < group->new_count; k++) {
-      if (old_taken[i] || new_taken[k]) continue;
-      int found = similarity(&group->old_bags[i], &group->new_bags[k]);
-      if (found <= score) continue;
-      score = found;
+      scores[i][k] = similarity(&group->old_bags[i], &group->new_bags[k]);
+    }
+  }
+}
+
+// The most similar free pair; the first of several equally good ones.
+static bool best_pair(const Group *group, Scores scores, int best[2]) {
+  int score = TAKEN;
+  for (int i = 0; i < group->old_count; i++) {
+    for (int k = 0; k < group->new_count; k++) {
+      if (scores[i][k] <= score) continue;
+      score = scores[i][k];
       best[0] = i;
       best[1] = k;
     }
   }
-  return score >= 0;
+  return score != TAKEN;
+}
+
+static void take_pair(Group *group, Scores scores, const int pair[2]) {
+  for (int i = 0; i < group->old_count; i++) scores[i][pair[1]] = TAKEN;
+  for (int k = 0; k < group->new_count; k++) scores[pair[0]][k] = TAKEN;
+  match_pair(group->match, group->old_positions[pair[0]],
+             group->new_positions[pair[1]]);
 }
 
 static bool pair_group(Group *group) {
-  bool old_taken[GROUP_LIMIT] = {false}, new_taken[GROUP_LIMIT] = {false};
+  Scores scores;
+  int best[2] = {0, 0};
   if (!make_bags(group)) return false;
-  int best[2];
-  while (group->words != NULL && best_pair(group, old_taken, new_taken, best)) {
-    old_taken[best[0]] = new_taken[best[1]] = true;
-    match_pair(group->match, group->old_positions[best[0]],
-               group->new_positions[best[1]]);
-  }
+  if (group->words == NULL) return true;
+  score_pairs(group, scores);
+  while (best_pair(group, scores, best)) take_pair(group, scores, best);
   memory_free(group->match->allocator, group->words);
   return true;
 }

@@ -15,8 +15,12 @@ void counter_clear(Counter *self) {
   counter_init(self, self->allocator);
 }
 
-void counter_reset(Counter *self) {
+void counter_reset(Counter *self, size_t expected) {
   if (self->count == 0) return;
+  if (self->capacity / 8 > expected + FIRST_CAPACITY) {
+    counter_clear(self);
+    return;
+  }
   memset(self->entries, 0, self->capacity * sizeof *self->entries);
   self->count = 0;
 }

@@ -28,8 +28,9 @@ void counter_clear(Counter *self);
 // Makes room for this many keys; false when out of memory.
 bool counter_reserve(Counter *self, size_t count);
 
-// Forgets all keys, and keeps the memory.
-void counter_reset(Counter *self);
+// Forgets all keys. Memory is kept if it is not far too much for `expected`
+// keys, so that many small rounds after a large one are cheap.
+void counter_reset(Counter *self, size_t expected);
 
 // The number of a key, 0 at first, to read or set; NULL when out of memory.
 // It is valid until the next call.
