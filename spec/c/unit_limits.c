@@ -21,12 +21,15 @@ static void *meter_resize(void *context, void *block, size_t size) {
     free(head);
     return NULL;
   }
-  head = realloc(head, size + 2 * sizeof *head);
-  if (head == NULL) return NULL;
-  *head = size;
+  size_t *moved = realloc(head, size + 2 * sizeof *head);
+  if (moved == NULL) {
+    if (head != NULL) meter->alive += *head;
+    return NULL;
+  }
+  *moved = size;
   meter->alive += size;
   if (meter->alive > meter->most) meter->most = meter->alive;
-  return head + 2;
+  return moved + 2;
 }
 
 // Compiles `source`, checks that memory stays below `factor` times its size
