@@ -18,8 +18,10 @@ void report_clear(GraftReport *self) {
 }
 
 static bool keep(GraftReport *self, const char **text) {
-  if (*text == NULL) *text = "";
-  if (**text == '\0') return true;
+  if (*text == NULL || **text == '\0') {
+    *text = "";
+    return true;
+  }
   *text = arena_copy_string(&self->arena, *text, strlen(*text));
   return *text != NULL;
 }
