@@ -173,16 +173,24 @@ static void add_silent_note(Patcher *self, PatchedFile *file, int definition) {
   patcher_add_note(self, &note);
 }
 
-static bool judge(void *context, lua_State *L, const void *proto) {
-  Patcher *self = context;
+// Closures of scripts that are not patched stay; their prototypes are in use.
+static bool concerns(void *context, const void *proto) {
+  const Patcher *self = context;
   ScriptProto *entry = script_find_proto(self->vm, proto);
   if (entry == NULL) return false;
+  if (entry->chunk->script->patch != NULL && entry->definition >= 0) {
+    return true;
+  }
+  entry->chunk->walk = self->vm->walk;
+  return false;
+}
+
+static bool judge(void *context, lua_State *L, const void *proto) {
+  Patcher *self = context;
+  if (!concerns(self, proto)) return false;
+  ScriptProto *entry = script_find_proto(self->vm, proto);
   PatchedFile *file = entry->chunk->script->patch;
   int definition = entry->definition;
-  if (file == NULL || definition < 0) {
-    entry->chunk->walk = self->vm->walk;
-    return false;
-  }
   luaL_checkstack(L, 8, "sweep");
   if (file->any_unknown) {
     cell_adopt(entry->chunk->script, L, -1, definition);
@@ -509,7 +517,9 @@ static void prepare(Vm *vm, lua_State *L, void *context) {
                                         .walker = vm->walker,
                                         .skip = lua_topointer(L, -1),
                                         .begin = begin,
+                                        .raw = vm->raw,
                                         .judge = judge,
+                                        .concerns = concerns,
                                         .running = note_running,
                                         .context = self});
 }

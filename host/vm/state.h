@@ -30,6 +30,7 @@ struct Vm {
   lua_State *L; // the thread that runs now; `main` outside of calls
   lua_State *walker;
   bool owned;
+  bool raw;        // settle_check: memory may be read in place
   int busy;        // calls of scripts under way
   int private_ref; // of the private table, in the Lua registry
   int walker_ref;

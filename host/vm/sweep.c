@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "vm/proto.h"
+#include "vm/settle.h"
+#include "vm/sweep_inner.h"
 
 // How deep objects are entered at once before they are put off; bounds the C
 // stack and the walker's stack.
@@ -26,10 +28,6 @@ static void visit_value(Sweep *self, int depth);
 // What was visited
 // ---------------------------------------------------------------------------
 
-static size_t pointer_hash(const void *pointer) {
-  return (size_t)(((uintptr_t)pointer >> 4) * 0x9e3779b97f4a7c15u >> 20);
-}
-
 static void raise_memory(Sweep *self) {
   luaL_error(self->desc.walker, "out of memory");
 }
@@ -42,9 +40,8 @@ static void set_grow(Sweep *self) {
   if (items == NULL) raise_memory(self);
   for (size_t i = 0; i < set->capacity; i++) {
     if (set->items[i] == NULL) continue;
-    size_t at = pointer_hash(set->items[i]) & (capacity - 1);
-    while (items[at] != NULL) at = (at + 1) & (capacity - 1);
-    items[at] = set->items[i];
+    PointerSet grown = {.items = items, .capacity = capacity};
+    *set_place(&grown, set->items[i]) = set->items[i];
   }
   memory_free(self->desc.allocator, set->items);
   set->items = items;
@@ -55,23 +52,11 @@ static void set_grow(Sweep *self) {
 static bool set_add(Sweep *self, const void *object) {
   PointerSet *set = &self->visited;
   if (set->count * 2 >= set->capacity) set_grow(self);
-  size_t mask = set->capacity - 1;
-  size_t at = pointer_hash(object) & mask;
-  for (; set->items[at] != NULL; at = (at + 1) & mask) {
-    if (set->items[at] == object) return false;
-  }
-  set->items[at] = object;
+  const void **place = set_place(set, object);
+  if (*place != NULL) return false;
+  *place = object;
   set->count++;
   return true;
-}
-
-static SweepFunction *function_place(SweepFunction *functions, size_t capacity,
-                                     const void *function) {
-  size_t at = pointer_hash(function) & (capacity - 1);
-  while (functions[at].function != NULL && functions[at].function != function) {
-    at = (at + 1) & (capacity - 1);
-  }
-  return &functions[at];
 }
 
 static void functions_grow(Sweep *self) {
@@ -193,6 +178,7 @@ static void enter_table(Sweep *self, int depth) {
   int table = lua_gettop(W);
   int base = self->rename_count;
   if (lua_getmetatable(W, table)) visit_value(self, depth);
+  if (settle_has_settled(self)) return;
   lua_pushnil(W);
   while (lua_next(W, table)) {
     // stack: table, key, value
@@ -348,7 +334,7 @@ static bool first_visit(Sweep *self, int type, const void *object) {
 static void visit_value(Sweep *self, int depth) {
   lua_State *W = self->desc.walker;
   int type = lua_type(W, -1);
-  if (!may_hold_functions(type) ||
+  if (!may_hold_functions(type) || settle_is_settled(self) ||
       !first_visit(self, type, lua_topointer(W, -1))) {
     lua_pop(W, 1);
   } else if (depth >= DEPTH_LIMIT) {
@@ -493,6 +479,7 @@ void sweep_reverse(Sweep *self, const bool *marks, bool which) {
   lua_replace(W, ORIGINALS);
   lua_replace(W, REPLACEMENTS);
   self->desc.judge = NULL;
+  self->desc.concerns = NULL;
   self->desc.begin = NULL;
   forget_visited(self);
   for (int pair = 1; pair <= self->pair_count; pair++) {

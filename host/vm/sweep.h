@@ -18,6 +18,7 @@
 #ifndef GRAFT_VM_SWEEP_H
 #define GRAFT_VM_SWEEP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/memory.h"
@@ -45,6 +46,7 @@ typedef struct SweepDesc {
   lua_State *main;   // the main thread
   lua_State *walker; // an empty thread, anchored by the caller
   const void *skip;  // an object that is not entered, may be NULL
+  bool raw;          // settle_check has found that memory may be read
   // Called first, inside the walk: adds pairs with `sweep_add_pair`. NULL:
   // none.
   void (*begin)(void *context, struct Sweep *sweep, lua_State *L);
@@ -52,6 +54,9 @@ typedef struct SweepDesc {
   // function on top of L: pushes the function that replaces it and returns
   // true, or leaves the stack alone. NULL: only pairs are replaced.
   bool (*judge)(void *context, lua_State *L, const void *proto);
+  // Whether `judge` is to see closures of this prototype; false is final. NULL:
+  // all.
+  bool (*concerns)(void *context, const void *proto);
   // Called for the function of each running frame.
   void (*running)(void *context, lua_State *L, const void *proto);
   void *context;
@@ -63,8 +68,9 @@ typedef struct Sweep {
   SweepFunction *functions;
   size_t function_capacity;
   size_t function_count;
-  int pair_count;         // functions that have a replacement
-  size_t reference_count; // places that were changed
+  int pair_count;          // functions that have a replacement
+  const void *unconcerned; // the last prototype that `concerns` did not want
+  size_t reference_count;  // places that were changed
   int pending_count;
   int rename_count;
 } Sweep;

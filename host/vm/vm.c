@@ -10,6 +10,7 @@
 #include "vm/probation_state.h"
 #include "vm/proto.h"
 #include "vm/script.h"
+#include "vm/settle.h"
 #include "vm/state.h"
 
 static const char vm_key = 0; // its address is the key in the Lua registry
@@ -416,6 +417,7 @@ static void set_up(Vm *self, lua_State *L, void *context) {
   lua_pushlightuserdata(L, self);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
   *fits = proto_check(L);
+  self->raw = *fits && settle_check(L);
 }
 
 GraftStatus vm_open(const VmDesc *desc, Vm **vm, GraftError *error) {

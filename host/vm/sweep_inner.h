@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// What sweep.c and settle.c share: looking up what the walk has met.
+
+#ifndef GRAFT_VM_SWEEP_INNER_H
+#define GRAFT_VM_SWEEP_INNER_H
+
+#include <stdbool.h>
+
+#include "vm/sweep.h"
+
+static inline size_t pointer_hash(const void *pointer) {
+  return (size_t)(((uintptr_t)pointer >> 4) * 0x9e3779b97f4a7c15u >> 20);
+}
+
+// The place of the object, or the free one where it belongs.
+static inline const void **set_place(const PointerSet *set,
+                                     const void *object) {
+  size_t mask = set->capacity - 1;
+  size_t at = pointer_hash(object) & mask;
+  while (set->items[at] != NULL && set->items[at] != object) {
+    at = (at + 1) & mask;
+  }
+  return &set->items[at];
+}
+
+static inline bool set_has(const PointerSet *set, const void *object) {
+  return set->capacity > 0 && *set_place(set, object) != NULL;
+}
+
+static inline SweepFunction *function_place(SweepFunction *functions,
+                                            size_t capacity,
+                                            const void *function) {
+  size_t at = pointer_hash(function) & (capacity - 1);
+  while (functions[at].function != NULL && functions[at].function != function) {
+    at = (at + 1) & (capacity - 1);
+  }
+  return &functions[at];
+}
+
+#endif
