@@ -480,6 +480,17 @@ static GraftStatus check_captures(Compose *self, const Definition *now,
   return GRAFT_OK;
 }
 
+// Whether a definition of the result has the parameters and body of one of
+// the origin. (A bound `self` is named in what was a method's.)
+static bool is_same_code(const Definition *composed, const Definition *now) {
+  return composed != NULL &&
+         composed->parameter_count == now->parameter_count &&
+         composed->vararg == now->vararg &&
+         (composed->has_self != now->has_self ||
+          composed->whole.end - composed->parameters_start ==
+              now->whole.end - now->parameters_start);
+}
+
 static GraftStatus check(Compose *self, const GraftUnit *unit) {
   bool whole =
       unit->statement_count == self->present->statement_count + self->inserted;
@@ -487,12 +498,8 @@ static GraftStatus check(Compose *self, const GraftUnit *unit) {
     const Placement *placement = &self->placements.items[i];
     const Definition *now = &self->origin->definitions[placement->definition];
     const Definition *composed = definition_at(unit, placement->offset);
-    whole =
-        composed != NULL && composed->parameter_count == now->parameter_count &&
-        composed->vararg == now->vararg &&
-        (composed->has_self != now->has_self || composed->deep == now->deep);
-    if (!whole) break;
-    GraftStatus status = check_captures(self, now, composed);
+    whole = is_same_code(composed, now);
+    GraftStatus status = whole ? check_captures(self, now, composed) : GRAFT_OK;
     if (status < 0) return status;
   }
   if (whole) return GRAFT_OK;
