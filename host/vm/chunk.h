@@ -27,6 +27,10 @@ void script_push_chunk(Script *self, lua_State *L);
 // what the chunk raises.
 void script_run(Script *self, lua_State *L, int arg_count);
 
+// The hook that reads a chunk's variables when it returns, and setting it.
+void script_return_hook(lua_State *L, lua_Debug *frame);
+void script_watch_return(lua_State *L);
+
 // Says that the chunk has returned, and that the value on top of L, which is
 // popped, is what `require` gives.
 void script_finish(Script *self, lua_State *L);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "vm/probation_state.h"
+#include "vm/chunk.h"
 #include "vm/running.h"
 #include "vm/state.h"
 
@@ -17,6 +18,7 @@ static void hook(lua_State *L, lua_Debug *frame) {
   Vm *vm = vm_of(L);
   lua_sethook(L, NULL, 0, 0);
   if (vm == NULL || vm->safe_point == NULL) return;
+  if (vm->hook_depth > 0) script_watch_return(L);
   lua_State *previous = vm->L;
   vm->L = L;
   vm->safe_point(vm->safe_point_context);
@@ -44,7 +46,9 @@ static void on_signal(int number, siginfo_t *info, void *machine) {
   if (interrupt_call(vm) == 0) return;
   lua_State *running = running_thread(&vm->running, vm->main);
   lua_Hook present = lua_gethook(running);
-  if (present != NULL && present != probation_hook) return; // a debugger's
+  bool ours = present == NULL || present == probation_hook ||
+              present == script_return_hook;
+  if (!ours) return; // a debugger's
   lua_sethook(running, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 

@@ -65,6 +65,55 @@ ScriptProto *script_find_proto(const Vm *vm, const void *proto) {
   return pointer_map_find(&vm->protos, proto);
 }
 
+// ---------------------------------------------------------------------------
+// The variables of code
+// ---------------------------------------------------------------------------
+
+static const Capture *find_capture(const Definition *definition,
+                                   const char *name) {
+  const Capture *capture = definition_capture(definition, name);
+  return capture != NULL && capture->variable >= 0 ? capture : NULL;
+}
+
+int script_proto_variable(const ScriptProto *proto, const char *name) {
+  if (proto->definition < 0) return SCRIPT_NONE;
+  const OldCode *code = proto->code;
+  const GraftUnit *unit =
+      code != NULL ? code->unit : proto->chunk->script->unit;
+  const Definition *definition =
+      &unit->definitions[code != NULL ? code->definition : proto->definition];
+  const Capture *capture = find_capture(definition, name);
+  if (capture == NULL) return SCRIPT_NONE;
+  return code != NULL ? code->variables[capture - definition->captures]
+                      : capture->variable;
+}
+
+OldCode *old_code_new(const ScriptProto *proto, const Diff *diff) {
+  const OldCode *before = proto->code;
+  const GraftUnit *unit = before != NULL ? before->unit : diff->old_unit;
+  int index = before != NULL ? before->definition : proto->definition;
+  const Definition *definition = &unit->definitions[index];
+  OldCode *self =
+      memory_new(&proto->chunk->script->vm->allocator,
+                 sizeof *self + definition->capture_count * sizeof(int));
+  if (self == NULL) return NULL;
+  self->unit = unit_retain((GraftUnit *)unit);
+  self->definition = index;
+  for (uint32_t i = 0; i < definition->capture_count; i++) {
+    int variable = before != NULL ? before->variables[i]
+                                  : definition->captures[i].variable;
+    int now = variable >= 0 ? diff->variable_new[variable] : -1;
+    self->variables[i] = now >= 0 ? now : SCRIPT_NONE;
+  }
+  return self;
+}
+
+void old_code_free(const GraftAllocator *allocator, OldCode *self) {
+  if (self == NULL) return;
+  unit_release(self->unit);
+  memory_free(allocator, self);
+}
+
 void script_prune_chunks(Script *self) {
   ScriptChunk *next = NULL;
   for (ScriptChunk *chunk = self->chunks; chunk != NULL; chunk = next) {
@@ -77,7 +126,7 @@ void script_prune_chunks(Script *self) {
 // Running the chunk
 // ---------------------------------------------------------------------------
 
-static void on_return(lua_State *L, lua_Debug *frame) {
+void script_return_hook(lua_State *L, lua_Debug *frame) {
   Vm *vm = vm_of(L);
   if (vm == NULL || ++vm->hook_events > HOOK_LIMIT || vm->hook_depth == 0) {
     lua_sethook(L, NULL, 0, 0);
@@ -94,15 +143,21 @@ static void on_return(lua_State *L, lua_Debug *frame) {
 }
 
 // A hook that somebody else has set stays.
+void script_watch_return(lua_State *L) {
+  if (lua_gethook(L) == NULL) {
+    lua_sethook(L, script_return_hook, LUA_MASKRET, 0);
+  }
+}
+
 static void begin_hook(Vm *vm, lua_State *L) {
   vm->hook_depth++;
   vm->hook_events = 0;
-  if (lua_gethook(L) == NULL) lua_sethook(L, on_return, LUA_MASKRET, 0);
+  script_watch_return(L);
 }
 
 static void end_hook(Vm *vm, lua_State *L) {
   vm->hook_depth--;
-  if (lua_gethook(L) == on_return && vm->hook_depth == 0) {
+  if (lua_gethook(L) == script_return_hook && vm->hook_depth == 0) {
     lua_sethook(L, NULL, 0, 0);
   }
 }
