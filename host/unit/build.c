@@ -25,6 +25,8 @@ static void fill_variable(Variable *variable, const Local *local) {
                          .owner = local->owner,
                          .statement = local->statement,
                          .offset = local->offset,
+                         .block = local->block,
+                         .block_last = local->block_last,
                          .attribute = local->attribute,
                          .top = local->top,
                          .captured = local->captured,

@@ -51,6 +51,8 @@ typedef struct Local {
   int record;         // the capture record of that function
   int variable;       // index into the unit's variables, or VARIABLE_LOCAL
   uint32_t offset;
+  int block;
+  int block_last;
   VariableAttribute attribute;
   bool top;
   bool captured;
@@ -100,6 +102,7 @@ typedef struct FunctionState {
   int level;
   int definition;
   int block_depth;
+  int outer_block; // the one that the function stands in
   int child_count;
   int first_capture;
   int last_capture;
@@ -177,6 +180,8 @@ typedef struct Parser {
   Symbol *symbol_setmetatable;
 
   ARRAY(Local) locals; // all there ever were
+  int block;           // the innermost open one
+  int block_count;     // all there ever were
   ARRAY(int) active;   // the visible ones
   ARRAY(CaptureRecord) captures;
   ARRAY(Definition) definitions;
@@ -283,6 +288,14 @@ Symbol *parse_string_key(Parser *self);
 // Scopes.
 int scope_declare(Parser *self, Symbol *symbol, uint32_t offset);
 void scope_close(Parser *self, size_t active_count);
+
+// A block inside a function; `scope_close_block` is given what opening it gave.
+typedef struct ScopeBlock {
+  size_t active_count;
+  int outer;
+} ScopeBlock;
+ScopeBlock scope_open_block(Parser *self);
+void scope_close_block(Parser *self, ScopeBlock block);
 // What a name is bound to here: a local's index or VARIABLE_GLOBAL; the
 // functions on the way capture it.
 int scope_use(Parser *self, Symbol *symbol);

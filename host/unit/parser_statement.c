@@ -9,11 +9,9 @@
 #include "unit/parser.h"
 
 static void parse_scope(Parser *self) {
-  size_t active = self->active.count;
-  self->function->block_depth++;
+  ScopeBlock block = scope_open_block(self);
   parse_block(self);
-  self->function->block_depth--;
-  scope_close(self, active);
+  scope_close_block(self, block);
 }
 
 static bool in_top_block(const Parser *self) {
@@ -262,15 +260,13 @@ static void parse_if(Parser *self, int line) {
 
 // The condition sees the block's locals.
 static void parse_repeat(Parser *self, int line) {
-  size_t active = self->active.count;
   parser_advance(self);
-  self->function->block_depth++;
+  ScopeBlock block = scope_open_block(self);
   parse_block(self);
   parser_expect_close(self, TOKEN_UNTIL, TOKEN_REPEAT, line);
   Expression condition;
   parse_expression(self, &condition);
-  self->function->block_depth--;
-  scope_close(self, active);
+  scope_close_block(self, block);
 }
 
 static void parse_expressions(Parser *self) {
@@ -299,12 +295,10 @@ static void parse_for(Parser *self, int line) {
   }
   parse_expressions(self);
   parser_expect(self, TOKEN_DO);
-  size_t active = self->active.count;
-  self->function->block_depth++;
+  ScopeBlock block = scope_open_block(self);
   declare_locals(self, &list);
   parse_block(self);
-  self->function->block_depth--;
-  scope_close(self, active);
+  scope_close_block(self, block);
   self->targets.count = list.first_target;
   parser_expect_close(self, TOKEN_END_KEYWORD, TOKEN_FOR, line);
 }

@@ -21,6 +21,7 @@ int scope_declare(Parser *self, Symbol *symbol, uint32_t offset) {
       .record = -1,
       .variable = VARIABLE_LOCAL,
       .offset = offset,
+      .block = self->block,
       .top = function->block_depth == 0,
   };
   *PARSER_PUSH(self, &self->active) = index;
@@ -33,7 +34,21 @@ void scope_close(Parser *self, size_t active_count) {
     int index = self->active.items[--self->active.count];
     Local *local = &self->locals.items[index];
     local->symbol->local = local->shadowed;
+    local->block_last = self->block_count;
   }
+}
+
+ScopeBlock scope_open_block(Parser *self) {
+  ScopeBlock block = {self->active.count, self->block};
+  self->block = ++self->block_count;
+  self->function->block_depth++;
+  return block;
+}
+
+void scope_close_block(Parser *self, ScopeBlock block) {
+  self->function->block_depth--;
+  scope_close(self, block.active_count);
+  self->block = block.outer;
 }
 
 // Adds a record to the end of a function's chain.
@@ -128,6 +143,8 @@ void scope_open_function(Parser *self, FunctionState *state) {
   state->level = self->function != NULL ? self->function->level + 1 : 0;
   state->first_capture = state->last_capture = -1;
   state->env_local = VARIABLE_GLOBAL;
+  state->outer_block = self->block;
+  self->block = ++self->block_count;
   self->function = state;
 }
 
@@ -145,5 +162,6 @@ void scope_close_function(Parser *self) {
     }
     i = record->next;
   }
+  self->block = function->outer_block;
   self->function = function->up;
 }

@@ -40,7 +40,7 @@
 //                                 ai.goblin:think~1
 //
 // Rhai's rules for ASTs beside ours. A rule's spec is the check of that name
-// in spec/c/unit_merge.c.
+// in spec/c/unit_merge.c; spec/behaviour/units.lua shows the same in Lua.
 //
 //   Rhai                              here                    check
 //   compile runs nothing              the same                (no VM is there)
@@ -112,6 +112,8 @@ typedef struct Variable {
   int occurrence;       // 0: the first record of that name in that owner
   int statement;        // the top-level statement it is declared in
   uint32_t offset;      // of the name, where it is declared
+  int block;            // the block it is declared in; blocks are numbered as
+  int block_last;       // they open, so those inside reach up to `block_last`
   VariableAttribute attribute;
   bool top;       // in the outermost block of its chunk or function, so alive
                   // until that returns

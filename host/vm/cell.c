@@ -83,19 +83,18 @@ static void adopt_upvalue(Script *script, lua_State *L, int index, int n,
   lua_pop(L, 1);
 }
 
-void cell_adopt(Script *script, lua_State *L, int index, int definition) {
+void cell_adopt(Script *script, lua_State *L, int index,
+                const ScriptProto *proto) {
   index = lua_absindex(L, index);
-  const Definition *origin = &script->unit->definitions[definition];
   for (int n = 1;; n++) {
     const char *name = lua_getupvalue(L, index, n);
     if (name == NULL) return;
     lua_pop(L, 1);
-    const Capture *capture = definition_capture(origin, name);
-    if (capture == NULL || !is_module_level(script->unit, capture->variable) ||
-        script->cell_states[capture->variable] == CELL_TRUE) {
-      continue;
+    int variable = script_proto_variable(proto, name);
+    if (is_module_level(script->unit, variable) &&
+        script->cell_states[variable] != CELL_TRUE) {
+      adopt_upvalue(script, L, index, n, variable);
     }
-    adopt_upvalue(script, L, index, n, capture->variable);
   }
 }
 
@@ -109,7 +108,7 @@ static void adopt_function(Script *script, lua_State *L) {
       proto != NULL ? script_find_proto(script->vm, proto) : NULL;
   if (entry != NULL && entry->chunk->script == script &&
       entry->definition >= 0) {
-    cell_adopt(script, L, -1, entry->definition);
+    cell_adopt(script, L, -1, entry);
   }
 }
 

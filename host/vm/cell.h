@@ -25,8 +25,9 @@ void cell_set(Script *script, lua_State *L, int variable);
 void cell_join(Script *script, lua_State *L, int variable, int index, int n);
 
 // The true cells of the module-level variables that the closure at `index`
-// holds become the script's; `definition` is what the closure stems from.
-void cell_adopt(Script *script, lua_State *L, int index, int definition);
+// holds become the script's; `proto` is what the closure stems from.
+void cell_adopt(Script *script, lua_State *L, int index,
+                const ScriptProto *proto);
 
 // Reads the main chunk's variables off its frame when it returns.
 void cell_save_frame(Script *script, lua_State *L, lua_Debug *frame);

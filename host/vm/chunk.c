@@ -85,6 +85,9 @@ void chunk_free(ScriptChunk *self) {
   while (*link != NULL && *link != self) link = &(*link)->next;
   if (*link != NULL) *link = self->next;
   unmap(self);
+  for (size_t i = 0; i < self->count; i++) {
+    old_code_free(&script->vm->allocator, self->protos[i].code);
+  }
   vm_unref(script->vm, self->ref);
   memory_free(&script->vm->allocator, self);
 }

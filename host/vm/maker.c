@@ -7,6 +7,8 @@
 #include "vm/chunk.h"
 #include "vm/patcher_state.h"
 
+enum { MAKER_LOCALS = 190 };
+
 // A text being put together from pieces of the new source, each at its own
 // line.
 typedef struct Text {
@@ -82,12 +84,25 @@ static const char *constant_of(const GraftUnit *unit, int variable) {
   return bound->attribute == ATTRIBUTE_CONSTANT ? bound->constant : NULL;
 }
 
+// A function has 200 locals at most, but may capture more from several; then
+// a second function inside the maker declares the rest.
+static bool start_inner(Text *self, int *count) {
+  if (++*count % MAKER_LOCALS != 0) return false;
+  buffer_add_text(&self->buffer, "return(function()");
+  add_proto(self, SCRIPT_NONE);
+  return true;
+}
+
 static void add_maker(Text *self, int index) {
   const Definition *definition = &self->unit->definitions[index];
   buffer_format(&self->buffer, "(...)[%d]=function()", index + 1);
+  add_proto(self, SCRIPT_NONE);
+  int count = 0;
+  bool inner = false;
   for (uint32_t i = 0; i < definition->capture_count; i++) {
     const Capture *capture = &definition->captures[i];
     if (capture->variable < 0) continue;
+    inner |= start_inner(self, &count);
     add_local(self, capture->name, constant_of(self->unit, capture->variable));
   }
   if (definition->env_variable >= 0 &&
@@ -95,10 +110,9 @@ static void add_maker(Text *self, int index) {
     add_local(self, "_ENV", NULL);
   }
   buffer_add_text(&self->buffer, "return ");
-  add_proto(self, SCRIPT_NONE);
   add_protos(self, index, definition->subtree_end);
   add_function(self, definition);
-  buffer_add_text(&self->buffer, " end;");
+  buffer_add_text(&self->buffer, inner ? " end)()end;" : " end;");
 }
 
 // ---------------------------------------------------------------------------
@@ -176,7 +190,7 @@ static void add_statement(Text *self, const PatchedFile *file, int place,
   add_proto(self, SCRIPT_NONE);
   add_protos(self, statement->first_definition,
              statement->first_definition + statement->definition_count);
-  if (statement->kind == STATEMENT_LOCAL_FUNCTION) {
+  if (statement_gives_function(unit, index)) {
     buffer_add_text(&self->buffer, " return ");
     add_function(self, &unit->definitions[statement->first_definition]);
   } else if (!statement_gives_values(file, index)) {

@@ -69,7 +69,10 @@ static void find_wanted(PatchedFile *file) {
       const Variable *bound = &unit->variables[variable];
       int before = diff->variable_old[variable];
       if ((bound->owner < 0 && bound->top) || before < 0) continue;
-      if (definition_captures(old, before)) continue;
+      // Instances that are behind may lack what the definition captures.
+      if (definition_captures(old, before) && !file->patch.script->any_stale) {
+        continue;
+      }
       file->wanted[before] = true;
       file->any_wanted = true;
     }
@@ -133,7 +136,6 @@ static void file_free(PatchedFile *self) {
     plan = next;
   }
   pointer_map_clear(&self->plans);
-  memory_free(allocator, self->holder_definitions.items);
   memory_free(allocator, self->rework);
   memory_free(allocator, self->silent);
   memory_free(allocator, self->wanted);
@@ -235,6 +237,7 @@ static void begin_probation(PatchedFile *file) {
 
 static void release_old(PatchedFile *file) {
   Vm *vm = file->patch.script->vm;
+  replace_commit(file);
   unit_release(file->old_unit);
   memory_free(&vm->allocator, file->old_states);
   memory_free(&vm->allocator, file->old_slot_refs);

@@ -44,7 +44,6 @@ typedef struct PatchedFile {
   int statements_ref; // place in diff->run + 1 → maker
   int holders_ref;    // list of closures that hold wanted variables
   int holder_count;
-  ARRAY(int) holder_definitions; // old, by place in the list
   PointerMap plans;              // old prototype → ClosurePlan
   ClosurePlan *plan_list;
   // What the script was, once it is `installed`.
@@ -87,6 +86,8 @@ void maker_compile(PatchedFile *file, lua_State *L);
 // replace.c
 GraftStatus replace_closures(Patcher *self, GraftError *error);
 void replace_undo(Patcher *self);
+// Frees what only the undo would have needed.
+void replace_commit(PatchedFile *file);
 
 // statement.c. Raises for lack of memory; what statements raise is in
 // `self->status` and `self->error`.

@@ -14,26 +14,45 @@
 // One closure
 // ---------------------------------------------------------------------------
 
+static int upvalue_variable(lua_State *L, int index, int n,
+                            const ScriptProto *proto, bool *done) {
+  const char *name = lua_getupvalue(L, index, n);
+  *done = name == NULL;
+  if (name == NULL) return SCRIPT_NONE;
+  lua_pop(L, 1);
+  return script_proto_variable(proto, name);
+}
+
+// The upvalue that is a variable of the present unit, or 0.
+static int find_upvalue(lua_State *L, int index, const ScriptProto *proto,
+                        int variable) {
+  bool done = false;
+  for (int n = 1;; n++) {
+    int found = upvalue_variable(L, index, n, proto, &done);
+    if (done) return 0;
+    if (found == variable) return n;
+  }
+}
+
+static ScriptProto *proto_at(const Vm *vm, lua_State *L, int index) {
+  return script_find_proto(vm, proto_of(L, index));
+}
+
 // Where variable `variable` of the new file is in the old closure at `old`.
 static Source find_source(PatchedFile *file, lua_State *L, int old,
-                          int variable, int old_definition) {
+                          int variable) {
   const Diff *diff = file->patch.diff;
-  const Definition *before = &diff->old_unit->definitions[old_definition];
   Source source = {.kind = SOURCE_VARIABLE,
                    .index = variable,
                    .assigned = diff->new_unit->variables[variable].assigned};
-  int old_variable = diff->variable_old[variable];
-  if (old_variable < 0) return source;
-  for (int n = 1;; n++) {
-    const char *name = lua_getupvalue(L, old, n);
-    if (name == NULL) return source;
-    lua_pop(L, 1);
-    const Capture *capture = definition_capture(before, name);
-    if (capture == NULL || capture->variable != old_variable) continue;
-    source.kind = SOURCE_OLD;
-    source.index = n;
-    return source;
-  }
+  int before = diff->variable_old[variable];
+  if (before < 0) return source;
+  const Vm *vm = file->patch.script->vm;
+  int n = find_upvalue(L, old, proto_at(vm, L, old), before);
+  if (n == 0) return source;
+  source.kind = SOURCE_OLD;
+  source.index = n;
+  return source;
 }
 
 static Source find_environment(lua_State *L, int old) {
@@ -60,7 +79,6 @@ static int upvalue_count(lua_State *L, int index) {
 static ClosurePlan *plan_new(PatchedFile *file, lua_State *L, int old,
                              int new_definition) {
   int created = old + 1;
-  int old_definition = file->patch.diff->definition_old[new_definition];
   int count = upvalue_count(L, created);
   ClosurePlan *plan =
       memory_new(&file->patch.script->vm->allocator,
@@ -76,10 +94,10 @@ static ClosurePlan *plan_new(PatchedFile *file, lua_State *L, int old,
     const Capture *capture = definition_capture(now, name);
     int variable = capture != NULL ? capture->variable : VARIABLE_GLOBAL;
     if (strcmp(name, "_ENV") == 0) variable = now->env_variable;
-    plan->sources[n - 1] =
-        variable >= 0 ? find_source(file, L, old, variable, old_definition)
-        : strcmp(name, "_ENV") == 0 ? find_environment(L, old)
-                                    : (Source){.kind = SOURCE_FRESH};
+    plan->sources[n - 1] = variable >= 0 ? find_source(file, L, old, variable)
+                           : strcmp(name, "_ENV") == 0
+                               ? find_environment(L, old)
+                               : (Source){.kind = SOURCE_FRESH};
   }
   return plan;
 }
@@ -143,24 +161,32 @@ static void build_closure(Patcher *self, PatchedFile *file, lua_State *L,
   file->patch.results[definition].replaced++;
 }
 
-// Remembers a closure that holds a variable which another one gains.
-static void note_holder(PatchedFile *file, lua_State *L, int definition) {
-  const Definition *origin =
-      &file->patch.diff->old_unit->definitions[definition];
-  bool holds = false;
-  for (uint32_t i = 0; i < origin->capture_count; i++) {
-    int variable = origin->captures[i].variable;
-    holds |= variable >= 0 && file->wanted[variable];
+static bool holds_wanted(const PatchedFile *file, lua_State *L,
+                         const ScriptProto *proto) {
+  bool done = false;
+  for (int n = 1;; n++) {
+    int variable = upvalue_variable(L, -1, n, proto, &done);
+    if (done) return false;
+    if (variable >= 0 && file->wanted[variable]) return true;
   }
-  if (!holds) return;
+}
+
+// Remembers the closure on top, if it holds a variable which another gains.
+static void note_holder(PatchedFile *file, lua_State *L,
+                        const ScriptProto *proto) {
+  if (!holds_wanted(file, L, proto)) return;
   Vm *vm = file->patch.script->vm;
-  int *place = ARRAY_PUSH(&vm->allocator, &file->holder_definitions);
-  if (place == NULL) luaL_error(L, "out of memory");
-  *place = definition;
   vm_push(vm, L, file->holders_ref);
   lua_pushvalue(L, -2);
-  lua_rawseti(L, -2, (int)file->holder_definitions.count);
+  lua_rawseti(L, -2, ++file->holder_count);
   lua_pop(L, 1);
+}
+
+// Takes from the closure on top what others may need.
+static void note_variables(PatchedFile *file, lua_State *L,
+                           const ScriptProto *proto) {
+  if (file->any_unknown) cell_adopt(proto->chunk->script, L, -1, proto);
+  if (file->any_wanted) note_holder(file, L, proto);
 }
 
 static void add_silent_note(Patcher *self, PatchedFile *file, int definition) {
@@ -192,10 +218,7 @@ static bool judge(void *context, lua_State *L, const void *proto) {
   PatchedFile *file = entry->chunk->script->patch;
   int definition = entry->definition;
   luaL_checkstack(L, 8, "sweep");
-  if (file->any_unknown) {
-    cell_adopt(entry->chunk->script, L, -1, definition);
-  }
-  if (file->any_wanted) note_holder(file, L, definition);
+  note_variables(file, L, entry);
   int now = file->patch.diff->definition_new[definition];
   if (file->silent[definition]) {
     vm_push(self->vm, L, self->vm->silent_ref);
@@ -213,13 +236,15 @@ static bool judge(void *context, lua_State *L, const void *proto) {
 }
 
 static void note_running(void *context, lua_State *L, const void *proto) {
-  (void)L;
   Patcher *self = context;
   ScriptProto *entry = script_find_proto(self->vm, proto);
   if (entry == NULL) return;
   entry->chunk->walk = self->vm->walk;
   PatchedFile *file = entry->chunk->script->patch;
   if (file == NULL || entry->definition < 0) return;
+  // What runs may be held by nothing else.
+  luaL_checkstack(L, 8, "sweep");
+  note_variables(file, L, entry);
   int now = file->patch.diff->definition_new[entry->definition];
   if (now >= 0 && file->rework[now]) file->patch.results[now].running++;
 }
@@ -271,37 +296,67 @@ static void shift_lines(const PatchedFile *file, const ScriptProto *entry,
   if (delta != 0) proto_shift_lines(entry->proto, sign * delta);
 }
 
-static void remap_proto(const PatchedFile *file, ScriptProto *entry) {
-  entry->gone = -1;
-  if (entry->definition < 0) return;
-  int now = file->patch.diff->definition_new[entry->definition];
-  if (now < 0) entry->gone = entry->definition;
-  entry->definition = now >= 0 ? now : SCRIPT_NONE;
-  if (now < 0) return;
-  if (file->rework[now]) entry->old = true;
-  shift_lines(file, entry, 1);
+// False when out of memory; then the variables of old code are not known.
+static bool remap_code(const PatchedFile *file, ScriptProto *entry, bool old) {
+  if (entry->code == NULL && !old) return true;
+  entry->code = old_code_new(entry, file->patch.diff);
+  return entry->code != NULL;
 }
 
-static void remap_protos(PatchedFile *file) {
+static bool remap_proto(const PatchedFile *file, ScriptProto *entry) {
+  entry->gone = -1;
+  if (entry->definition < 0) return true;
+  int now = file->patch.diff->definition_new[entry->definition];
+  if (now < 0) entry->gone = entry->definition;
+  bool old = now < 0 || file->rework[now];
+  bool complete = remap_code(file, entry, old);
+  entry->definition = now >= 0 ? now : SCRIPT_NONE;
+  if (now < 0) return complete;
+  if (old) entry->old = true;
+  shift_lines(file, entry, 1);
+  return complete;
+}
+
+static bool remap_protos(PatchedFile *file) {
+  bool complete = true;
   size_t at = 0;
   for (ScriptChunk *chunk = file->patch.script->chunks; chunk != NULL;
        chunk = chunk->next) {
     if (is_fresh(file, chunk)) continue;
     for (size_t i = 0; i < chunk->count; i++) {
       file->old_protos[at++] = chunk->protos[i];
-      remap_proto(file, &chunk->protos[i]);
+      complete &= remap_proto(file, &chunk->protos[i]);
     }
   }
+  return complete;
 }
 
 static void restore_protos(PatchedFile *file) {
+  const GraftAllocator *allocator = &file->patch.script->vm->allocator;
   size_t at = 0;
   for (ScriptChunk *chunk = file->patch.script->chunks; chunk != NULL;
        chunk = chunk->next) {
     if (is_fresh(file, chunk)) continue;
-    for (size_t i = 0; i < chunk->count; i++) {
-      shift_lines(file, &chunk->protos[i], -1);
-      chunk->protos[i] = file->old_protos[at++];
+    for (size_t i = 0; i < chunk->count; i++, at++) {
+      ScriptProto *proto = &chunk->protos[i];
+      shift_lines(file, proto, -1);
+      if (proto->code != file->old_protos[at].code) {
+        old_code_free(allocator, proto->code);
+      }
+      *proto = file->old_protos[at];
+    }
+  }
+}
+
+void replace_commit(PatchedFile *file) {
+  const GraftAllocator *allocator = &file->patch.script->vm->allocator;
+  size_t at = 0;
+  for (ScriptChunk *chunk = file->patch.script->chunks; chunk != NULL;
+       chunk = chunk->next) {
+    if (is_fresh(file, chunk)) continue;
+    for (size_t i = 0; i < chunk->count; i++, at++) {
+      OldCode *before = file->old_protos[at].code;
+      if (before != chunk->protos[i].code) old_code_free(allocator, before);
     }
   }
 }
@@ -350,8 +405,8 @@ static void install(PatchedFile *file, lua_State *L) {
   script->slot_refs = slot_refs;
   file->old_unit = script->unit;
   script->unit = unit_retain(file->patch.unit);
-  remap_protos(file);
   file->installed = true;
+  if (!remap_protos(file)) luaL_error(L, "out of memory");
 }
 
 static void uninstall(PatchedFile *file) {
@@ -385,31 +440,25 @@ typedef struct Holders {
   PointerMap by_cell; // identity of a cell → place in the list, from 1
 } Holders;
 
-static const Capture *upvalue_capture(lua_State *L, int index, int n,
-                                      const Definition *definition,
-                                      bool *done) {
-  const char *name = lua_getupvalue(L, index, n);
-  *done = name == NULL;
-  if (name == NULL) return NULL;
-  lua_pop(L, 1);
-  return definition_capture(definition, name);
+// Whether closures that share a cell of `shared` see the same cell of the
+// wanted variable: when one block entered gives both, or `shared` is deeper.
+static bool tells_activation(const Holders *self, int shared) {
+  const GraftUnit *unit = self->file->patch.diff->old_unit;
+  const Variable *wanted = &unit->variables[self->variable];
+  const Variable *variable = &unit->variables[shared];
+  return variable->block >= wanted->block &&
+         variable->block <= wanted->block_last;
 }
 
-// Calls for each cell of the closure at `index` that belongs to an activation
-// of `owner`: notes it for `holder`, or with 0 looks for one that has it.
-static int match_cells(Holders *self, lua_State *L, int index, int definition,
-                       int holder) {
-  const GraftUnit *unit = self->file->patch.diff->old_unit;
-  int owner = unit->variables[self->variable].owner;
+// Calls for each cell of the closure at `index` that tells an activation:
+// notes it for `holder`, or with 0 looks for one that has it.
+static int match_cells(Holders *self, lua_State *L, int index, int holder) {
+  const ScriptProto *proto = proto_at(self->file->patch.script->vm, L, index);
   bool done = false;
   for (int n = 1;; n++) {
-    const Capture *capture =
-        upvalue_capture(L, index, n, &unit->definitions[definition], &done);
+    int variable = upvalue_variable(L, index, n, proto, &done);
     if (done) return 0;
-    if (capture == NULL || capture->variable < 0 ||
-        unit->variables[capture->variable].owner != owner) {
-      continue;
-    }
+    if (variable < 0 || !tells_activation(self, variable)) continue;
     const void *cell = lua_upvalueid(L, index, n);
     if (holder == 0) {
       int found = (int)(intptr_t)pointer_map_find(&self->by_cell, cell);
@@ -425,32 +474,15 @@ static int match_cells(Holders *self, lua_State *L, int index, int definition,
 static void index_holders(Holders *self, lua_State *L, int variable) {
   pointer_map_clear(&self->by_cell);
   self->variable = variable;
-  PatchedFile *file = self->file;
-  const GraftUnit *unit = file->patch.diff->old_unit;
-  for (size_t i = 0; i < file->holder_definitions.count; i++) {
-    int definition = file->holder_definitions.items[i];
-    if (!definition_captures(&unit->definitions[definition], variable))
-      continue;
-    lua_rawgeti(L, -1, (int)i + 1);
-    match_cells(self, L, lua_gettop(L), definition, (int)i + 1);
+  for (int i = 1; i <= self->file->holder_count; i++) {
+    lua_rawgeti(L, -1, i);
+    int holder = lua_gettop(L);
+    const ScriptProto *proto =
+        proto_at(self->file->patch.script->vm, L, holder);
+    if (find_upvalue(L, holder, proto, variable) != 0) {
+      match_cells(self, L, holder, i);
+    }
     lua_pop(L, 1);
-  }
-}
-
-// Joins upvalue `n` of the closure at `index` to the variable that the holder
-// on top has.
-static void join_holder(const Holders *self, lua_State *L, int index, int n,
-                        int definition) {
-  const GraftUnit *unit = self->file->patch.diff->old_unit;
-  bool done = false;
-  for (int k = 1;; k++) {
-    const Capture *capture = upvalue_capture(
-        L, lua_gettop(L), k, &unit->definitions[definition], &done);
-    if (done) return;
-    if (capture == NULL || capture->variable != self->variable) continue;
-    lua_upvaluejoin(L, index, n, lua_gettop(L), k);
-    proto_unlock_cell(L, index, n);
-    return;
   }
 }
 
@@ -458,8 +490,8 @@ static void join_holder(const Holders *self, lua_State *L, int index, int n,
 static bool join_from_holder(Holders *holders, lua_State *L,
                              const Deferred *deferred) {
   PatchedFile *file = deferred->file;
-  const Diff *diff = file->patch.diff;
-  int before = diff->variable_old[deferred->variable];
+  const Vm *vm = file->patch.script->vm;
+  int before = file->patch.diff->variable_old[deferred->variable];
   if (before < 0) return false;
   int created = lua_gettop(L);
   vm_push(file->patch.script->vm, L, file->holders_ref);
@@ -467,12 +499,13 @@ static bool join_from_holder(Holders *holders, lua_State *L,
     holders->file = file;
     index_holders(holders, L, before);
   }
-  int found = match_cells(holders, L, created - 1,
-                          diff->definition_old[deferred->definition], 0);
+  int found = match_cells(holders, L, created - 1, 0);
   if (found != 0) {
     lua_rawgeti(L, -1, found);
-    join_holder(holders, L, created, deferred->upvalue,
-                file->holder_definitions.items[found - 1]);
+    int holder = lua_gettop(L);
+    int n = find_upvalue(L, holder, proto_at(vm, L, holder), before);
+    lua_upvaluejoin(L, created, deferred->upvalue, holder, n);
+    proto_unlock_cell(L, created, deferred->upvalue);
   }
   lua_settop(L, created);
   return found != 0;
@@ -483,18 +516,31 @@ static bool is_module_variable(const PatchedFile *file, int variable) {
   return bound->owner < 0 && bound->top;
 }
 
-static void resolve(Patcher *self, Holders *holders, lua_State *L,
-                    const Deferred *deferred) {
-  sweep_push_pair(&self->sweep, L, deferred->pair);
-  if (is_module_variable(deferred->file, deferred->variable)) {
-    cell_join(deferred->file->patch.script, L, deferred->variable, -1,
-              deferred->upvalue);
-    proto_unlock_cell(L, -1, deferred->upvalue);
-  } else if (!self->stale[deferred->pair] &&
-             !join_from_holder(holders, L, deferred)) {
-    self->stale[deferred->pair] = true;
-    deferred->file->patch.results[deferred->definition].stale++;
+// Variables of enclosing functions are found by the old unit's names.
+static void resolve_enclosing(Patcher *self, Holders *holders, lua_State *L,
+                              const Deferred *deferred) {
+  PatchedFile *file = deferred->file;
+  if (is_module_variable(file, deferred->variable) ||
+      self->stale[deferred->pair]) {
+    return;
   }
+  sweep_push_pair(&self->sweep, L, deferred->pair);
+  if (!join_from_holder(holders, L, deferred)) {
+    self->stale[deferred->pair] = true;
+    file->patch.script->any_stale = true;
+    file->patch.results[deferred->definition].stale++;
+  }
+  lua_pop(L, 2);
+}
+
+// Those of the module are the script's, once the new unit is installed.
+static void resolve_module(Patcher *self, lua_State *L,
+                           const Deferred *deferred) {
+  if (!is_module_variable(deferred->file, deferred->variable)) return;
+  sweep_push_pair(&self->sweep, L, deferred->pair);
+  cell_join(deferred->file->patch.script, L, deferred->variable, -1,
+            deferred->upvalue);
+  proto_unlock_cell(L, -1, deferred->upvalue);
   lua_pop(L, 2);
 }
 
@@ -537,17 +583,38 @@ static void find_slot_ref(Patcher *self, PatchedFile *file, lua_State *L,
   lua_pop(L, 1);
 }
 
+// stack: patcher, holders
+static int run_resolve(lua_State *L) {
+  Patcher *self = lua_touserdata(L, 1);
+  Holders *holders = lua_touserdata(L, 2);
+  for (size_t i = 0; i < self->deferred.count; i++) {
+    resolve_enclosing(self, holders, L, &self->deferred.items[i]);
+  }
+  return 0;
+}
+
+static void resolve_all_enclosing(Patcher *self, lua_State *L) {
+  if (self->deferred.count == 0) return;
+  Holders holders = {.variable = -1};
+  pointer_map_init(&holders.by_cell, &self->vm->allocator);
+  lua_pushcfunction(L, run_resolve);
+  lua_pushlightuserdata(L, self);
+  lua_pushlightuserdata(L, &holders);
+  int status = lua_pcall(L, 2, 0, 0);
+  pointer_map_clear(&holders.by_cell);
+  if (status != LUA_OK) lua_error(L);
+}
+
 static void finish(Vm *vm, lua_State *L, void *context) {
+  (void)vm;
   Patcher *self = context;
+  resolve_all_enclosing(self, L);
   for (size_t i = 0; i < self->files.count; i++) {
     install(self->files.items[i], L);
   }
-  Holders holders = {.variable = -1};
-  pointer_map_init(&holders.by_cell, &vm->allocator);
   for (size_t i = 0; i < self->deferred.count; i++) {
-    resolve(self, &holders, L, &self->deferred.items[i]);
+    resolve_module(self, L, &self->deferred.items[i]);
   }
-  pointer_map_clear(&holders.by_cell);
   for (size_t i = 0; i < self->files.count; i++) {
     PatchedFile *file = self->files.items[i];
     for (int k = 0; k < file->patch.unit->definition_count; k++) {

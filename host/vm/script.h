@@ -17,6 +17,7 @@
 #ifndef GRAFT_VM_SCRIPT_H
 #define GRAFT_VM_SCRIPT_H
 
+#include "patch/diff.h"
 #include "unit/unit.h"
 #include "vm/vm.h"
 
@@ -28,12 +29,21 @@ enum {
   SCRIPT_NONE = -2, // not a definition, or one that is gone
 };
 
+// Superseded code that may still be alive: what its variables are now. A name
+// alone does not tell, since it may mean another variable in the present unit.
+typedef struct OldCode {
+  GraftUnit *unit; // retained: the last one that had this code
+  int definition;  // of `unit`
+  int variables[]; // by its captures: of the present unit, or SCRIPT_NONE
+} OldCode;
+
 typedef struct ScriptProto {
   const void *proto;
   ScriptChunk *chunk;
   int definition; // of the present unit, or SCRIPT_…
   int gone;       // of the unit before, when this patch has deleted it; or -1
   bool old;       // superseded code of that definition
+  OldCode *code;  // owned; of superseded code
   bool probation; // new code that has not returned yet
 } ScriptProto;
 
@@ -68,6 +78,7 @@ struct Script {
   int value_ref;          // what the chunk returned
   int environment_ref;    // a function with the chunk's environment
   bool loaded;            // the chunk has returned
+  bool any_stale;         // a closure may be behind its definition (P4)
   void *owner;            // the engine's
   void *patch;            // during a transaction, the patcher's
 };
@@ -92,6 +103,16 @@ GraftStatus script_find_shown(Script *self, int definition, int *ref,
 
 // The script that a prototype belongs to, or NULL.
 ScriptProto *script_find_proto(const Vm *vm, const void *proto);
+
+// The variable of the present unit that a closure's upvalue with this name is,
+// or SCRIPT_NONE.
+int script_proto_variable(const ScriptProto *proto, const char *name);
+
+// What remains of the code of a prototype that a patch supersedes, or moves
+// further into the past. `proto` counts in diff->old_unit. NULL when out of
+// memory.
+OldCode *old_code_new(const ScriptProto *proto, const Diff *diff);
+void old_code_free(const GraftAllocator *allocator, OldCode *self);
 
 // Lets go of the chunks that no live closure was seen of in the last walk.
 void script_prune_chunks(Script *self);
