@@ -2,6 +2,7 @@
 
 #include "vm/loader.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -171,10 +172,23 @@ static void require_module(Vm *vm, lua_State *L, void *context) {
   self->status = vm_pcall(vm, L, 1, 0, self->error);
 }
 
+// Whether the error is that `require` found no such module.
+static bool is_not_found(const GraftError *error, const char *module) {
+  char text[300];
+  snprintf(text, sizeof text, "module '%s' not found:", module);
+  return strncmp(error->message, text, strlen(text)) == 0;
+}
+
 GraftStatus loader_require(Vm *vm, const char *module, GraftError *error) {
+  GraftError local;
+  if (error == NULL) error = &local;
   Protected self = {.module = module, .error = error};
   GraftStatus status = vm_protect(vm, require_module, &self, error);
-  return status < 0 ? status : self.status;
+  if (status == GRAFT_OK) status = self.status;
+  if (status == GRAFT_ERUN && is_not_found(error, module)) {
+    error->status = status = GRAFT_ENOTFOUND;
+  }
+  return status;
 }
 
 // ---------------------------------------------------------------------------

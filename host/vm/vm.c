@@ -89,10 +89,22 @@ void vm_unref(Vm *self, int ref) {
 // Errors and protected calls
 // ---------------------------------------------------------------------------
 
-// Moves "file:12: " from the front of the message to the error's place.
+// Where an error message has its place: at the front, or behind the first line
+// of an "error loading module".
+static char *find_place(char *message) {
+  static const char loading[] = "error loading module '";
+  if (strncmp(message, loading, sizeof loading - 1) != 0) return message;
+  char *end = strstr(message, ":\n\t");
+  return end != NULL ? end + 3 : message;
+}
+
+// Moves "file:12: " from the front of the message to the error's place. A
+// module that could not be loaded is told as its error.
 static void take_place(GraftError *error) {
-  char *message = error->message;
-  for (char *at = strchr(message, ':'); at != NULL; at = strchr(at + 1, ':')) {
+  char *message = find_place(error->message);
+  size_t length = strcspn(message, "\n"); // a traceback has places, too
+  for (char *at = memchr(message, ':', length); at != NULL;
+       at = memchr(at + 1, ':', length - (size_t)(at + 1 - message))) {
     char *end = NULL;
     long line = strtol(at + 1, &end, 10);
     if (end == at + 1 || end[0] != ':' || end[1] != ' ') continue;
@@ -101,7 +113,8 @@ static void take_place(GraftError *error) {
     memcpy(error->file, message, size);
     error->file[size] = '\0';
     error->line = (int)line;
-    memmove(message, end + 2, strlen(end + 2) + 1);
+    if (message != error->message) error->status = GRAFT_ESYNTAX;
+    memmove(error->message, end + 2, strlen(end + 2) + 1);
     return;
   }
 }
@@ -118,8 +131,9 @@ GraftStatus vm_take_error(lua_State *L, int lua_status, GraftError *error) {
               luaL_typename(L, -1));
   }
   lua_pop(L, 1);
-  if (error != NULL) take_place(error);
-  return status;
+  if (error == NULL) return status;
+  take_place(error);
+  return error->status;
 }
 
 typedef struct Protected {
@@ -284,18 +298,23 @@ static inline void push_arg(lua_State *L, const GraftValue *value) {
 }
 
 // stack: …, results from `base` on. Strings are kept until the next call.
-static void keep_strings(Vm *self, lua_State *L, int base, int count) {
+static bool keep_strings(Vm *self, lua_State *L, int base, int count) {
+  if (!lua_checkstack(L, 4)) return false;
   vm_push(self, L, self->results_ref);
   for (int i = 0; i < count; i++) {
     lua_pushvalue(L, base + i);
     lua_rawseti(L, -2, i + 1);
   }
+  return true;
 }
 
-static inline void take_results(Vm *self, lua_State *L, int base,
+// stack: …, results from `base` on. False when out of memory.
+static inline bool take_results(Vm *self, lua_State *L, int base,
                                 GraftCall *call) {
   bool has_string = false;
-  int count = call->result_capacity;
+  int count = lua_gettop(L) - base + 1;
+  if (count > call->result_capacity) count = call->result_capacity;
+  lua_settop(L, base + count - 1);
   GraftValue *result = call->results;
   for (int i = 0; i < count; i++, result++) {
     if (lua_type(L, base + i) == LUA_TNUMBER) {
@@ -306,7 +325,7 @@ static inline void take_results(Vm *self, lua_State *L, int base,
     }
   }
   call->result_count = count;
-  if (has_string) keep_strings(self, L, base, count);
+  return !has_string || keep_strings(self, L, base, count);
 }
 
 // The private table stays below the call: one look-up serves for the handler
@@ -334,16 +353,16 @@ GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
   const GraftValue *arg = call->args;
   for (int i = 0; i < arg_count; i++, arg++) push_arg(L, arg);
   begin_call(self);
-  int status = lua_pcall(L, arg_count, call->result_capacity, base + 2);
+  int status = lua_pcall(L, arg_count, LUA_MULTRET, base + 2);
   end_call(self);
   self->L = L;
   GraftStatus code = GRAFT_OK;
-  if (status == LUA_OK) {
-    take_results(self, L, base + 3, call);
-  } else {
-    call->result_count = 0;
+  if (status != LUA_OK) {
     code = fail_call(self, L, status, error);
+  } else if (!take_results(self, L, base + 3, call)) {
+    code = error_memory(error);
   }
+  if (code < 0) call->result_count = 0;
   lua_settop(L, base);
   return code;
 }
