@@ -229,6 +229,10 @@ static GraftStatus set_native(GraftEngine *self, const char *name,
 GraftStatus graft_engine_register(GraftEngine *engine, const char *name,
                                   GraftNative code, const char *signature,
                                   GraftError *error) {
+  if (code == NULL || *name == '\0') {
+    return error_set(error, GRAFT_EARG, "a native needs %s",
+                     code == NULL ? "code" : "a name");
+  }
   Signature *parsed = NULL;
   GraftStatus status =
       signature_parse(&engine->allocator, signature, &parsed, error);
