@@ -135,18 +135,60 @@ char *engine_read_file(const GraftEngine *self, const char *path, size_t *size,
   return text;
 }
 
-// A file that the parser cannot read runs all the same when the VM takes it,
-// as one that is empty to patches.
-static GraftUnit *compile_unit(GraftEngine *self, const EngineFile *file,
-                               const char *text, size_t size) {
-  GraftUnitDesc desc = {.source = text,
-                        .size = size,
-                        .module = file->module,
-                        .file = file->path,
-                        .allocator = &self->allocator};
-  GraftUnit *unit = NULL;
-  graft_unit_compile(&desc, &unit, NULL);
-  return unit;
+// Shows what the VM says of a broken file, as for one that is saved (T3).
+static GraftStatus reject_source(GraftEngine *self, const Plan *plan,
+                                 const char *path, GraftError *error) {
+  *error = plan->error;
+  if (plan->status == GRAFT_ESYNTAX) {
+    engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_REJECT,
+                                    .file = path,
+                                    .line = plan->error.line,
+                                    .column = plan->error.column,
+                                    .message = plan->error.message,
+                                    .source = plan->source_line});
+  }
+  return plan->status;
+}
+
+static GraftStatus compile_source(GraftEngine *self, const PlanDesc *source,
+                                  const char *module, GraftUnit **unit,
+                                  GraftError *error) {
+  VmChecker *checker = vm_checker_new();
+  if (checker == NULL) return error_memory(error);
+  Plan plan = {.module = (char *)module};
+  plan_compile(self, checker, &plan, source);
+  vm_checker_free(checker);
+  *unit = plan.unit;
+  GraftStatus status = plan.status < 0
+                           ? reject_source(self, &plan, source->path, error)
+                           : GRAFT_OK;
+  memory_free(&self->allocator, plan.source_line);
+  if (status < 0) {
+    unit_release(plan.unit);
+    *unit = NULL;
+  }
+  return status;
+}
+
+static GraftStatus set_script(GraftEngine *self, const PlanDesc *source,
+                              GraftUnit *unit, const char *module,
+                              GraftError *error) {
+  EngineFile *file = engine_find_file(self, source->path);
+  if (file == NULL) file = add_file(self, source->path, module);
+  if (file == NULL) return error_memory(error);
+  Script *script = script_new(&(ScriptDesc){.vm = self->vm,
+                                            .unit = unit,
+                                            .module = module,
+                                            .path = source->path,
+                                            .owner = file});
+  if (script == NULL) return error_memory(error);
+  script_free(file->script);
+  file->script = script;
+  engine_set_unit(self, file, unit);
+  engine_prime(self, source->path, source->contents, source->size);
+  engine_emit(self,
+              &(GraftEvent){.kind = GRAFT_EVENT_WATCH, .file = source->path});
+  return GRAFT_OK;
 }
 
 GraftStatus engine_open_script(GraftEngine *self, const char *path,
@@ -155,38 +197,14 @@ GraftStatus engine_open_script(GraftEngine *self, const char *path,
   size_t size = 0;
   char *text = engine_read_file(self, path, &size, error);
   if (text == NULL) return error->status;
-  // What the VM says of a broken file is what a user is to see.
-  VmChecker *checker = vm_checker_new();
-  GraftStatus status = checker == NULL ? error_memory(error) : GRAFT_OK;
-  EngineFile *file = engine_find_file(self, path);
-  if (file == NULL) file = add_file(self, path, module);
+  PlanDesc source = {.path = path, .contents = text, .size = size};
   GraftUnit *unit = NULL;
-  if (file == NULL) status = error_memory(error);
+  GraftStatus status = compile_source(self, &source, module, &unit, error);
   if (status == GRAFT_OK) {
-    unit = compile_unit(self, file, text, size);
-    size_t start = unit != NULL ? unit->code_start : 0;
-    status = vm_checker_check(checker, text + start, size - start, path, error);
+    status = set_script(self, &source, unit, module, error);
   }
-  if (status == GRAFT_OK && unit == NULL) {
-    status = error_set(error, GRAFT_ESYNTAX, "%s: cannot be parsed", path);
-  }
-  if (status == GRAFT_OK) {
-    *script = script_new(&(ScriptDesc){.vm = self->vm,
-                                       .unit = unit,
-                                       .module = module,
-                                       .path = path,
-                                       .owner = file});
-    if (*script == NULL) status = error_memory(error);
-  }
-  if (status == GRAFT_OK) {
-    script_free(file->script);
-    file->script = *script;
-    engine_set_unit(self, file, unit);
-    engine_prime(self, path, text, size);
-    engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_WATCH, .file = path});
-  }
+  if (status == GRAFT_OK) *script = engine_find_file(self, path)->script;
   unit_release(unit);
-  vm_checker_free(checker);
   memory_free(&self->allocator, text);
   return status;
 }

@@ -130,8 +130,8 @@ static int search(lua_State *L) {
     lua_pushcfunction(L, load_natives);
     return 1;
   }
-  lua_pushfstring(L, "\n\tno file or native '%s' under the watched folders",
-                  module);
+  lua_pushfstring(L, "%sno file or native '%s' under the watched folders",
+                  VM_LUAJIT ? "\n\t" : "", module);
   return 1;
 }
 
