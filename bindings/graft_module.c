@@ -5,7 +5,9 @@
 #include "base/error.h"
 
 GraftEngine *module_engine(lua_State *L) {
-  return vm_of(L)->engine;
+  const Vm *vm = vm_of(L);
+  if (vm == NULL || vm->engine == NULL) luaL_error(L, "the engine is closed");
+  return vm->engine;
 }
 
 lua_State *module_enter(lua_State *L) {

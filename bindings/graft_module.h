@@ -12,7 +12,8 @@
 #include "engine.h"
 #include "vm/state.h"
 
-// The engine that a state belongs to.
+// The engine that a state belongs to. Raises when that is closed, which
+// finalizers see.
 GraftEngine *module_engine(lua_State *L);
 
 // Makes `L` the thread that runs, for calls into the engine; returns the one

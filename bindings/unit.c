@@ -19,12 +19,6 @@ typedef struct Unit {
   unsigned changes; // how often its lists were changed
 } Unit;
 
-static GraftEngine *open_engine(lua_State *L) {
-  Vm *vm = vm_of(L);
-  if (vm == NULL || vm->engine == NULL) luaL_error(L, "the engine is closed");
-  return vm->engine;
-}
-
 static Unit *check_unit(lua_State *L, int index) {
   Unit *self = luaL_checkudata(L, index, type_name);
   if (self->unit == NULL) luaL_error(L, "the unit has been collected");
@@ -358,7 +352,7 @@ static GraftStatus compile_source(GraftEngine *engine,
 
 // graft.compile{file = …} or {source = …, name = …} → unit
 static int compile(lua_State *L) {
-  GraftEngine *engine = open_engine(L);
+  GraftEngine *engine = module_engine(L);
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   GraftUnitDesc desc = {0};
@@ -383,7 +377,7 @@ static int compile(lua_State *L) {
 
 // graft.merge(unit) → report
 static int merge(lua_State *L) {
-  GraftEngine *engine = open_engine(L);
+  GraftEngine *engine = module_engine(L);
   const Unit *self = check_unit(L, 1);
   const GraftReport *report = NULL;
   GraftError error = {.status = GRAFT_OK};

@@ -162,13 +162,16 @@ static void free_plans(GraftEngine *self) {
   }
 }
 
-// The registry lets go of scripts in the VM, so it goes first; libraries go
-// last, because the VM may hold Lua C functions of theirs.
+// Finalizers of scripts may call natives, so the VM stops first. Its memory
+// goes after the registry, which lets go of scripts.
 void graft_engine_close(GraftEngine *engine) {
   if (engine == NULL) return;
   GraftEngine *self = engine;
   GraftAllocator allocator = self->allocator;
+  // No watcher thread may interrupt a VM that closes.
   watch_close(self->watch);
+  self->watch = NULL;
+  vm_stop(self->vm);
   vm_checker_free(self->checker);
   free_plans(self);
   self->on_lua_event = NULL;

@@ -81,6 +81,11 @@ void plan_compile(GraftEngine *engine, VmChecker *checker, Plan *self,
       vm_checker_check(checker, desc->contents + start, desc->size - start,
                        desc->path, &self->error);
   if (checked < 0) {
+    // Where the text is too deep for the VM, it does not say at which place.
+    if (checked == GRAFT_ERUN) checked = self->error.status = GRAFT_ESYNTAX;
+    if (self->error.line == 0 && parsed.status < 0) {
+      error_at(&self->error, desc->path, parsed.line, parsed.column);
+    }
     self->status = checked;
     keep_line(&engine->allocator, self, desc);
     find_column(self, &parsed);

@@ -79,7 +79,9 @@ void vm_push(Vm *self, lua_State *L, int ref) {
 
 // The reference's field exists, so nothing is allocated.
 void vm_unref(Vm *self, int ref) {
-  if (ref == VM_NO_REF || !lua_checkstack(self->L, 4)) return;
+  if (ref == VM_NO_REF || self->L == NULL || !lua_checkstack(self->L, 4)) {
+    return;
+  }
   vm_push_private(self, self->L);
   luaL_unref(self->L, -1, ref);
   lua_pop(self->L, 1);
@@ -477,14 +479,21 @@ static void forget(Vm *self, lua_State *L, void *context) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
 }
 
-void vm_close(Vm *self) {
-  if (self == NULL) return;
-  while (self->scripts != NULL) script_free(self->scripts);
-  if (self->main != NULL && self->owned) {
+void vm_stop(Vm *self) {
+  if (self == NULL || self->main == NULL) return;
+  self->engine = NULL;
+  if (self->owned) {
     lua_close(self->main);
-  } else if (self->main != NULL) {
+  } else {
     vm_protect(self, forget, NULL, NULL);
   }
+  self->main = self->L = self->walker = NULL;
+}
+
+void vm_close(Vm *self) {
+  if (self == NULL) return;
+  vm_stop(self);
+  while (self->scripts != NULL) script_free(self->scripts);
   pointer_map_clear(&self->protos);
   GraftAllocator allocator = self->allocator;
   memory_free(&allocator, self);

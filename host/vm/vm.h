@@ -32,7 +32,12 @@ typedef struct VmDesc {
 // not know.
 GraftStatus vm_open(const VmDesc *desc, Vm **vm, GraftError *error);
 
-// Closes a state of its own; leaves a host's state as it was before. NULL-safe.
+// Closes a state of its own; leaves a host's state as it was before. Finalizers
+// of scripts run here, and may call natives, so this comes before anything
+// that a script can reach is freed; they find no engine any more. NULL-safe.
+void vm_stop(Vm *self);
+
+// Stops the VM, and frees what is left. NULL-safe.
 void vm_close(Vm *self);
 
 // The main lua_State.

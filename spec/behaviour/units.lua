@@ -445,7 +445,6 @@ gone 150 1
     it("U3: what is new is added, with a slot", function()
       merges([[
 added m.hide
-ran 13
 helped hide true
 m.flee m.hide m.think
 main.lua
@@ -478,7 +477,7 @@ main.lua
       merges([[
 added m:twice
 updated m.flee
-ran 13 14
+ran 13
 flee flee
 2
 ]], [[
@@ -667,6 +666,30 @@ saved helped think 1
         say(f())
       ]])
     end)
+  end)
+
+  it("finalizers that run when the engine closes are told so", function()
+    local out = run(vm, [[
+      local unit = compile "function f() end"
+      local function finalize()
+        say(pcall(graft.compile, { source = "x = 1" }))
+        say(pcall(graft.merge, unit))
+        say(pcall(graft.names))
+        say(pcall(tostring, unit))
+      end
+      if newproxy then
+        kept = newproxy(true)
+        getmetatable(kept).__gc = finalize
+      else
+        kept = setmetatable({}, { __gc = finalize })
+      end
+    ]])
+    local closed = "false the engine is closed\n"
+    local first, rest = out:sub(1, 3 * #closed), out:sub(3 * #closed + 1)
+    assert.equal(closed:rep(3), first)
+    -- The unit may have gone before.
+    assert.is_truthy(rest == "true graft.unit: m (1 functions, 1 statements)\n"
+      or rest == "false the unit has been collected\n", rest)
   end)
 
   describe("bad input:", function()
