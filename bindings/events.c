@@ -79,6 +79,8 @@ static const char *list_of(GraftEventKind kind) {
     return "stale";
   case GRAFT_EVENT_ORPHAN:
     return "orphaned";
+  case GRAFT_EVENT_SILENT:
+    return "silenced";
   case GRAFT_EVENT_DEPENDS:
     return "depends";
   case GRAFT_EVENT_REJECT:
@@ -91,8 +93,8 @@ static const char *list_of(GraftEventKind kind) {
 }
 
 static const char *const lists[] = {
-    "added", "updated",  "moved",   "deleted", "ran",
-    "kept",  "orphaned", "depends", "stale",   "errors",
+    "added",    "updated", "moved", "deleted", "ran",      "kept",
+    "orphaned", "depends", "stale", "errors",  "silenced",
 };
 
 // Events of one file come in its order already; this sorts by file and line
@@ -143,9 +145,9 @@ void events_push_report(lua_State *L, const GraftReport *report) {
 // ---------------------------------------------------------------------------
 
 static const char *const kinds[] = {
-    "watch",  "add",   "update", "move",   "delete",  "swap",
-    "run",    "keep",  "stale",  "orphan", "depends", "reject",
-    "revert", "error", "notice", "patch",  "*",       NULL,
+    "watch", "add",    "update", "move",    "delete", "swap",   "run",
+    "keep",  "stale",  "orphan", "depends", "reject", "silent", "revert",
+    "error", "notice", "patch",  "*",       NULL,
 };
 
 // Pushes the list of listeners for a word; it is made when there is none.

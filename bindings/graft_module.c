@@ -116,6 +116,7 @@ static void open_module(Vm *vm, lua_State *L, void *context) {
   set_functions(L, functions);
   events_add_functions(L);
   slot_add_functions(L);
+  values_add_functions(L);
   unit_add_functions(L);
   lua_pushstring(L, graft_vm_name());
   lua_setfield(L, -2, "vm");

@@ -27,6 +27,7 @@ int module_fail(lua_State *L, const GraftError *error);
 // Each pushes nothing and adds its functions to the table on top.
 void events_add_functions(lua_State *L);
 void slot_add_functions(lua_State *L);
+void values_add_functions(lua_State *L);
 void unit_add_functions(lua_State *L);
 
 // Pushes what a safe point did, or nil for NULL.

@@ -200,7 +200,11 @@ static GraftEventKind note_event(NoteKind kind) {
   case NOTE_ORPHAN:
     return GRAFT_EVENT_ORPHAN;
   case NOTE_SILENT:
+    return GRAFT_EVENT_SILENT;
+  case NOTE_TAKEN:
     return GRAFT_EVENT_NOTICE;
+  case NOTE_FAILED:
+    return GRAFT_EVENT_ERROR;
   case NOTE_STALE:
     return GRAFT_EVENT_STALE;
   }
@@ -212,12 +216,11 @@ static void emit_note(GraftEngine *self, const Note *note) {
                       .name = note->name,
                       .file = note->file,
                       .line = note->line,
+                      .count = note->kind == NOTE_SILENT ? note->count : 0,
                       .message = note->text};
-  char text[256];
-  if (note->kind == NOTE_SILENT) {
-    snprintf(text, sizeof text,
-             "%s is silent now: the statement that handed it over is gone",
-             note->name);
+  char text[400];
+  if (note->kind == NOTE_TAKEN || note->kind == NOTE_FAILED) {
+    snprintf(text, sizeof text, "%s %s", note->name, note->text);
     event.message = text;
   }
   engine_emit(self, &event);
@@ -269,6 +272,11 @@ static void undo(Transaction *self) {
       vm_release(self->engine->vm, (uint64_t)patch->results[k].slot_ref);
       patch->results[k].slot_ref = 0;
     }
+  }
+  patcher_undo(self->patcher);
+  for (size_t i = 0; i < patcher_note_count(self->patcher); i++) {
+    const Note *note = patcher_note(self->patcher, i);
+    if (note->kind == NOTE_FAILED) emit_note(self->engine, note);
   }
 }
 

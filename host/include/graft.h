@@ -317,7 +317,8 @@ GRAFT_API GraftStatus graft_unit_combine(GraftUnit *self,
 // ---------------------------------------------------------------------------
 
 typedef enum GraftEventKind {
-  GRAFT_EVENT_WATCH,   // a file was loaded and is watched
+  GRAFT_EVENT_WATCH,   // a file was loaded; with a `message`: a root, and how
+                       // it is watched
   GRAFT_EVENT_ADD,     // a function is new
   GRAFT_EVENT_UPDATE,  // a function has new code
   GRAFT_EVENT_MOVE,    // a function is on another line
@@ -327,6 +328,8 @@ typedef enum GraftEventKind {
   GRAFT_EVENT_KEEP,    // a value changed at run time is kept: `message`
   GRAFT_EVENT_STALE,   // `count` closures keep the old code
   GRAFT_EVENT_ORPHAN,  // `count` closures of a deleted function are held
+  GRAFT_EVENT_SILENT,  // `count` closures do nothing now: the statement that
+                       // handed them over is gone, or hands over new ones
   GRAFT_EVENT_DEPENDS, // a value needs a call to follow another
   GRAFT_EVENT_REJECT,  // a change was not taken: `message`, place
   GRAFT_EVENT_REVERT,  // a function's previous version is back: `message`
@@ -476,7 +479,7 @@ GRAFT_API int graft_engine_update(GraftEngine *engine,
 
 // Waits until there is something for a safe point, for at most `timeout_ms`.
 // True when there is.
-GRAFT_API bool graft_engine_wait(GraftEngine *engine, int timeout_ms);
+GRAFT_API bool graft_engine_wait(GraftEngine *engine, double timeout_ms);
 
 // Takes what is on disk now, as one transaction: `path` or, with NULL, every
 // loaded file. As graft_engine_update.

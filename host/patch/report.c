@@ -84,6 +84,8 @@ const char *graft_event_word(GraftEventKind kind) {
     return "stale";
   case GRAFT_EVENT_ORPHAN:
     return "orphan";
+  case GRAFT_EVENT_SILENT:
+    return "silent";
   case GRAFT_EVENT_DEPENDS:
     return "depends";
   case GRAFT_EVENT_REJECT:
@@ -164,6 +166,7 @@ size_t graft_event_text(const GraftEvent *event, char *buffer, size_t size) {
   case GRAFT_EVENT_WATCH:
   case GRAFT_EVENT_RUN:
     put_place(&out, event);
+    if (*event->message != '\0') put(&out, " (%s)", event->message);
     break;
   case GRAFT_EVENT_SWAP:
     put(&out, "%s %s → %s", event->name, event->from, event->to);
@@ -186,6 +189,7 @@ size_t graft_event_text(const GraftEvent *event, char *buffer, size_t size) {
     break;
   case GRAFT_EVENT_STALE:
   case GRAFT_EVENT_ORPHAN:
+  case GRAFT_EVENT_SILENT:
     put(&out, "%s (%d)", event->name, event->count);
     break;
   default:

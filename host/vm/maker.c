@@ -190,7 +190,7 @@ static void add_statement(Text *self, const PatchedFile *file, int place,
   add_proto(self, SCRIPT_NONE);
   add_protos(self, statement->first_definition,
              statement->first_definition + statement->definition_count);
-  if (statement->kind == STATEMENT_LOCAL_FUNCTION) {
+  if (statement_gives_function(unit, index)) {
     buffer_add_text(&self->buffer, " return ");
     add_function(self, &unit->definitions[statement->first_definition]);
   } else if (!statement_gives_values(file, index)) {

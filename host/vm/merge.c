@@ -1,85 +1,66 @@
 // SPDX-License-Identifier: MIT
-//
-// Merge: an edited initial value meets one that may have changed at run time.
-// What the old source gave (the base) is evaluated from its text, where that
-// consists of constants; where it does not, the new value is taken.
+
+#include "vm/merge.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/buffer.h"
+#include "vm/depend.h"
+#include "vm/evaluate.h"
 #include "vm/patcher_state.h"
+#include "vm/place.h"
+#include "vm/proto.h"
 
-bool merge_knows_base(const GraftUnit *unit, int value) {
-  if (value < 0) return true;
-  return unit->values[value].kind == VALUE_CONSTANT ||
-         unit->values[value].kind == VALUE_TABLE;
+// Places on the stack, from the object on.
+enum { KEY = 1, BASE, NOW, LIVE, PLACE_SIZE };
+
+// How deep tables are compared and merged; a bound for the C stack.
+enum { DEPTH = 100 };
+
+static const GraftUnit *old_unit(const Merge *self) {
+  return self->diff != NULL ? self->diff->old_unit : self->script->unit;
+}
+
+static const GraftUnit *new_unit(const Merge *self) {
+  return self->script->unit;
 }
 
 // ---------------------------------------------------------------------------
-// The base
+// Comparing
 // ---------------------------------------------------------------------------
 
-static void add_base(Buffer *text, const GraftUnit *unit, int value);
+static bool equal(lua_State *L, int left, int right, int depth);
 
-static bool is_known_field(const GraftUnit *unit, const Field *field) {
-  return field->kind != FIELD_COMPUTED && merge_knows_base(unit, field->value);
+static bool has_fields_of(lua_State *L, int left, int right, int depth) {
+  lua_pushnil(L);
+  while (lua_next(L, left)) {
+    lua_pushvalue(L, -2);
+    lua_rawget(L, right);
+    bool same = equal(L, lua_gettop(L) - 1, lua_gettop(L), depth);
+    lua_pop(L, 2);
+    if (same) continue;
+    lua_pop(L, 1);
+    return false;
+  }
+  return true;
 }
 
-static void add_key(Buffer *text, const GraftUnit *unit, const Field *field) {
-  if (field->kind == FIELD_ITEM) {
-    buffer_format(text, "[%d]=", field->number);
-  } else if (field->kind == FIELD_NAME) {
-    buffer_add_text(text, "[");
-    bool bare = unit->source[field->key.start] != '"' &&
-                unit->source[field->key.start] != '\'' &&
-                unit->source[field->key.start] != '[';
-    if (bare) buffer_add_text(text, "'");
-    buffer_add(text, unit_text(unit, field->key), range_size(field->key));
-    buffer_add_text(text, bare ? "']=" : " ]=");
-  } else {
-    buffer_add_text(text, "[");
-    buffer_add(text, unit_text(unit, field->key), range_size(field->key));
-    buffer_add_text(text, "]=");
+// What a base does not know counts as equal to anything that is there.
+static bool equal(lua_State *L, int left, int right, int depth) {
+  if (lua_rawequal(L, left, right)) return true;
+  if (evaluate_is_unknown(L, left)) return !lua_isnil(L, right);
+  if (evaluate_is_unknown(L, right)) return !lua_isnil(L, left);
+  if (!lua_istable(L, left) || !lua_istable(L, right) || depth == 0) {
+    return false;
   }
+  luaL_checkstack(L, 8, "merge");
+  return has_fields_of(L, left, right, depth - 1) &&
+         has_fields_of(L, right, left, depth - 1);
 }
 
-static void add_base(Buffer *text, const GraftUnit *unit, int value) {
-  if (value < 0) {
-    buffer_add_text(text, "nil");
-    return;
-  }
-  const Value *origin = &unit->values[value];
-  if (origin->kind == VALUE_CONSTANT) {
-    buffer_add(text, unit_text(unit, origin->range), range_size(origin->range));
-    return;
-  }
-  buffer_add_text(text, "{");
-  for (int i = origin->first_field; i >= 0; i = unit->fields[i].next) {
-    const Field *field = &unit->fields[i];
-    if (!is_known_field(unit, field)) continue;
-    add_key(text, unit, field);
-    add_base(text, unit, field->value);
-    buffer_add_text(text, "\n,");
-  }
-  buffer_add_text(text, "}");
-}
-
-static void push_base(const Merge *self, lua_State *L) {
-  Vm *vm = self->patcher->vm;
-  Buffer text;
-  buffer_init(&text, &vm->allocator);
-  buffer_add_text(&text, "return ");
-  add_base(&text, self->file->patch.diff->old_unit, self->old_value);
-  int status = LUA_ERRMEM;
-  if (!text.failed) {
-    status = luaL_loadbufferx_text(L, text.text, text.size, "=base");
-  }
-  bool failed = text.failed;
-  buffer_clear(&text);
-  if (failed) luaL_error(L, "out of memory");
-  if (status != LUA_OK) lua_error(L);
-  lua_call(L, 0, 1);
+bool merge_equal(lua_State *L, int left, int right) {
+  return equal(L, left, right, DEPTH);
 }
 
 // ---------------------------------------------------------------------------
@@ -104,182 +85,278 @@ static void value_text(lua_State *L, int index, char *text, size_t size) {
   }
 }
 
-static void note_keep(const Merge *self, lua_State *L, int live, int now) {
-  Script *script = self->file->patch.script;
-  Note note = {.kind = NOTE_KEEP, .file = script->path, .line = self->line};
-  snprintf(note.name, sizeof note.name, "%s", script->module);
-  char before[96];
-  char after[96];
-  value_text(L, live, before, sizeof before);
-  value_text(L, now, after, sizeof after);
-  snprintf(note.text, sizeof note.text, "%.48s = %.90s, source now %.90s",
+static void note(const Merge *self, NoteKind kind, const char *text) {
+  Note added = {.kind = kind, .file = self->script->path, .line = self->line};
+  snprintf(added.name, sizeof added.name, "%s", self->script->module);
+  snprintf(added.text, sizeof added.text, "%s", text);
+  patcher_add_note(self->patcher, &added);
+}
+
+static void note_keep(const Merge *self, lua_State *L, int object) {
+  char before[80];
+  char after[80];
+  char text[256];
+  value_text(L, object + LIVE, before, sizeof before);
+  value_text(L, object + NOW, after, sizeof after);
+  snprintf(text, sizeof text, "%.80s = %.79s, source now %.79s", self->name,
+           before, after);
+  note(self, NOTE_KEEP, text);
+}
+
+// A value whose base is not known gives way to the source's.
+static void note_taken(const Merge *self, lua_State *L, int object) {
+  char before[80];
+  char after[80];
+  char text[256];
+  value_text(L, object + LIVE, before, sizeof before);
+  value_text(L, object + NOW, after, sizeof after);
+  snprintf(text, sizeof text,
+           "%.60s was %.50s, is %.50s now: what the old source gave needs a "
+           "call, so they were not merged",
            self->name, before, after);
-  patcher_add_note(self->patcher, &note);
+  note(self, NOTE_TAKEN, text);
 }
 
 // ---------------------------------------------------------------------------
-// Tables
+// Functions
 // ---------------------------------------------------------------------------
 
-static void merge_fields(const Merge *self, lua_State *L, int base, int now,
-                         int live);
-
-static bool same_key(const GraftUnit *left, const Field *a,
-                     const GraftUnit *right, const Field *b) {
-  if (a->kind != b->kind) return false;
-  if (a->kind == FIELD_ITEM) return a->number == b->number;
-  if (a->kind == FIELD_NAME) return strcmp(a->name, b->name) == 0;
-  return range_size(a->key) == range_size(b->key) &&
-         memcmp(unit_text(left, a->key), unit_text(right, b->key),
-                range_size(a->key)) == 0;
+// What the function at `index` stems from: a definition of the script's unit,
+// SCRIPT_NONE when that is gone; -3 for anything else.
+static int definition_of(const Merge *self, lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TFUNCTION) return -3;
+  const void *proto = proto_of(L, index);
+  ScriptProto *entry =
+      proto != NULL ? script_find_proto(self->script->vm, proto) : NULL;
+  if (entry == NULL || entry->chunk->script != self->script) return -3;
+  return entry->definition;
 }
 
-static const Field *find_field(const GraftUnit *unit, int value,
-                               const GraftUnit *other, const Field *like) {
-  for (int i = unit->values[value].first_field; i >= 0;
+static bool is_constructed(const GraftUnit *unit, int value) {
+  return value >= 0 && unit->values[value].kind == VALUE_FUNCTION;
+}
+
+// A function that the source has in place is patched by the sweep. Returns
+// whether the new one is to be put; `*decided` is false for other values.
+static bool takes_function(const Merge *self, lua_State *L, int object,
+                           bool *decided) {
+  bool new_one = is_constructed(new_unit(self), self->new_value);
+  bool old_one = is_constructed(old_unit(self), self->old_value);
+  *decided = new_one || (old_one && lua_isnil(L, object + NOW));
+  if (!*decided) return false;
+  int live = definition_of(self, L, object + LIVE);
+  if (!new_one) return live == SCRIPT_NONE;
+  int now = definition_of(self, L, object + NOW);
+  if (lua_isnil(L, object + LIVE) || live == SCRIPT_NONE) return true;
+  if (now == live) return false;
+  if (old_one) return false; // replaced at run time, and not by this edit
+  *decided = false;
+  return false;
+}
+
+// ---------------------------------------------------------------------------
+// Fields
+// ---------------------------------------------------------------------------
+
+static int find_field(const GraftUnit *unit, int value, lua_State *L, int key) {
+  int table = evaluate_constructor(unit, value);
+  if (table < 0) return -1;
+  for (int i = unit->values[table].first_field; i >= 0;
        i = unit->fields[i].next) {
-    if (same_key(unit, &unit->fields[i], other, like)) return &unit->fields[i];
+    const Field *field = &unit->fields[i];
+    bool found = false;
+    if (field->kind == FIELD_NAME && lua_type(L, key) == LUA_TSTRING) {
+      found = strcmp(field->name, lua_tostring(L, key)) == 0;
+    } else if (lua_type(L, key) == LUA_TNUMBER) {
+      found = field->kind == FIELD_ITEM
+                  ? lua_tonumber(L, key) == field->number
+                  : field->kind == FIELD_CONSTANT &&
+                        strtod(unit_text(unit, field->key), NULL) ==
+                            lua_tonumber(L, key);
+    }
+    if (found) return field->value;
   }
-  return NULL;
+  return -1;
 }
 
-static void push_key(lua_State *L, const GraftUnit *unit, const Field *field) {
-  if (field->kind == FIELD_ITEM) {
-    lua_pushinteger(L, field->number);
-  } else if (field->kind == FIELD_NAME) {
-    lua_pushstring(L, field->name);
+static Merge merge_of_field(const Merge *self, lua_State *L, int key) {
+  Merge field = *self;
+  field.old_value = find_field(old_unit(self), self->old_value, L, key);
+  field.new_value = find_field(new_unit(self), self->new_value, L, key);
+  if (field.new_value >= 0) {
+    field.line = new_unit(self)->values[field.new_value].line;
+  }
+  size_t used = strlen(field.name);
+  if (lua_type(L, key) == LUA_TSTRING) {
+    snprintf(field.name + used, sizeof field.name - used, ".%s",
+             lua_tostring(L, key));
   } else {
-    lua_pushliteral(L, "return ");
-    lua_pushlstring(L, unit_text(unit, field->key), range_size(field->key));
-    lua_concat(L, 2);
-    if (luaL_loadstring(L, lua_tostring(L, -1))) lua_error(L);
-    lua_remove(L, -2);
-    lua_call(L, 0, 1);
+    char text[40];
+    value_text(L, key, text, sizeof text);
+    snprintf(field.name + used, sizeof field.name - used, "[%s]", text);
   }
+  return field;
 }
 
-// Pushes table[key] of the table at `table`.
-static void push_field(lua_State *L, int table, const GraftUnit *unit,
-                       const Field *field) {
-  push_key(L, unit, field);
-  lua_rawget(L, table);
-}
-
-// stack: …, value → …
-static void set_field(lua_State *L, int table, const GraftUnit *unit,
-                      const Field *field) {
-  push_key(L, unit, field);
-  lua_insert(L, -2);
-  lua_rawset(L, table);
-}
-
-// stack: …, base field, new field, live field
-static void merge_field(const Merge *self, lua_State *L, int live,
-                        const Field *before, const Field *after) {
-  const Diff *diff = self->file->patch.diff;
-  const Value *old_value =
-      before != NULL ? &diff->old_unit->values[before->value] : NULL;
-  const Value *new_value = &diff->new_unit->values[after->value];
-  int top = lua_gettop(L);
-  bool take = false;
-  if (before == NULL) {
-    take = lua_isnil(L, top);
-    if (!take) note_keep(self, L, top, top - 1);
-  } else if (old_value->fingerprint == new_value->fingerprint) {
-    return;
-  } else if (old_value->kind == VALUE_TABLE && new_value->kind == VALUE_TABLE &&
-             lua_istable(L, top)) {
-    Merge inner = *self;
-    inner.old_value = before->value;
-    inner.new_value = after->value;
-    inner.line = new_value->line;
-    if (before->kind == FIELD_NAME) inner.name = before->name;
-    merge_fields(&inner, L, top - 2, top - 1, top);
-  } else if (old_value->kind == VALUE_CONSTANT &&
-             !lua_rawequal(L, top, top - 2)) {
-    note_keep(self, L, top, top - 1);
+// stack: …, key; pushes nothing. `base` 0: nothing is known of it.
+static void merge_field(const Merge *self, lua_State *L, int base, int now,
+                        int live) {
+  int key = lua_gettop(L);
+  Merge field = merge_of_field(self, L, key);
+  lua_pushvalue(L, live);
+  lua_pushvalue(L, key);
+  if (base != 0) {
+    lua_pushvalue(L, key);
+    lua_rawget(L, base);
   } else {
-    take = true;
+    evaluate_push_unknown(L);
   }
-  if (!take) return;
-  lua_pushvalue(L, top - 1);
-  set_field(L, live, diff->new_unit, after);
-}
-
-// A field that the source no longer has goes, unless it was changed.
-static void remove_field(const Merge *self, lua_State *L, int base, int live,
-                         const Field *before) {
-  const GraftUnit *old = self->file->patch.diff->old_unit;
-  push_field(L, base, old, before);
-  push_field(L, live, old, before);
-  bool changed = old->values[before->value].kind == VALUE_CONSTANT &&
-                 !lua_rawequal(L, -1, -2);
-  if (changed) {
-    lua_pushnil(L);
-    note_keep(self, L, lua_gettop(L) - 1, lua_gettop(L));
-    lua_pop(L, 1);
-  } else {
-    lua_pushnil(L);
-    set_field(L, live, old, before);
-  }
-  lua_pop(L, 2);
+  lua_pushvalue(L, key);
+  lua_rawget(L, now);
+  merge_place(&field, L, key + 1);
+  lua_settop(L, key);
 }
 
 static void merge_fields(const Merge *self, lua_State *L, int base, int now,
                          int live) {
-  const GraftUnit *old = self->file->patch.diff->old_unit;
-  const GraftUnit *new = self->file->patch.diff->new_unit;
-  luaL_checkstack(L, 16, "merge");
-  journal_add_table(self->patcher, L, live);
-  for (int i = new->values[self->new_value].first_field; i >= 0;
-       i = new->fields[i].next) {
-    const Field *after = &new->fields[i];
-    if (after->kind == FIELD_COMPUTED) continue;
-    const Field *before = find_field(old, self->old_value, new, after);
-    int top = lua_gettop(L);
-    push_field(L, base, new, after);
-    push_field(L, now, new, after);
-    push_field(L, live, new, after);
-    Merge field = *self;
-    if (after->kind == FIELD_NAME) field.name = after->name;
-    field.line = new->values[after->value].line;
-    merge_field(&field, L, live, before, after);
-    lua_settop(L, top);
+  luaL_checkstack(L, 2 * PLACE_SIZE + 8, "merge");
+  int before = depend_count(self->patcher);
+  lua_pushnil(L);
+  while (lua_next(L, now)) {
+    lua_pop(L, 1);
+    merge_field(self, L, base, now, live);
   }
-  for (int i = old->values[self->old_value].first_field; i >= 0;
-       i = old->fields[i].next) {
-    const Field *before = &old->fields[i];
-    if (before->kind == FIELD_COMPUTED ||
-        find_field(new, self->new_value, old, before) != NULL) {
-      continue;
-    }
-    remove_field(self, L, base, live, before);
+  if (base != 0) lua_pushnil(L);
+  while (base != 0 && lua_next(L, base)) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, now);
+    bool gone = lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (gone) merge_field(self, L, base, now, live);
+  }
+  if (depend_count(self->patcher) > before) {
+    depend_mark(self->patcher, L, live);
   }
 }
 
-// stack: live, new → live, result
-void merge_values(const Merge *self, lua_State *L) {
-  const Diff *diff = self->file->patch.diff;
-  int now = lua_gettop(L);
-  int live = now - 1;
-  if (!merge_knows_base(diff->old_unit, self->old_value)) return;
-  push_base(self, L);
-  int base = now + 1;
-  bool tables = self->old_value >= 0 && self->new_value >= 0 &&
-                diff->old_unit->values[self->old_value].kind == VALUE_TABLE &&
-                diff->new_unit->values[self->new_value].kind == VALUE_TABLE;
-  bool old_table = self->old_value >= 0 &&
-                   diff->old_unit->values[self->old_value].kind == VALUE_TABLE;
-  bool keep = false;
-  if (tables && lua_istable(L, live)) {
-    merge_fields(self, L, base, now, live);
-    keep = true;
-  } else if (old_table ? !lua_istable(L, live) : !lua_rawequal(L, base, live)) {
-    keep = true;
-    if (!lua_rawequal(L, live, now)) note_keep(self, L, live, now);
+// The metatable that `setmetatable` gives a merged table.
+static void merge_metatable(const Merge *self, lua_State *L, int now,
+                            int live) {
+  bool had_one = self->old_value >= 0 &&
+                 old_unit(self)->values[self->old_value].inner >= 0;
+  if (!lua_getmetatable(L, now)) {
+    if (!had_one) return;
+    lua_pushnil(L);
   }
-  lua_settop(L, now);
-  if (!keep) return;
-  lua_pushvalue(L, live);
-  lua_replace(L, now);
+  if (!lua_getmetatable(L, live)) lua_pushnil(L);
+  // stack: …, new metatable, live metatable
+  if (!lua_rawequal(L, -1, -2)) {
+    journal_add_metatable(self->patcher, L, live);
+    lua_pushvalue(L, -2);
+    lua_setmetatable(L, live);
+  }
+  lua_pop(L, 2);
+}
+
+void merge_tables(const Merge *self, lua_State *L, int base) {
+  int top = lua_gettop(L);
+  bool known = lua_istable(L, base);
+  merge_fields(self, L, known ? base : 0, base + 1, base + 2);
+  merge_metatable(self, L, base + 1, base + 2);
+  lua_settop(L, top);
+}
+
+// ---------------------------------------------------------------------------
+// Places
+// ---------------------------------------------------------------------------
+
+// Fields that no constant names have no value here; they are in constructors.
+static bool is_constructor(const GraftUnit *unit, int value) {
+  return value < 0 || evaluate_constructor(unit, value) >= 0;
+}
+
+// Whether the source makes a table here, before and now, whose fields a live
+// table is to be given.
+static bool merges_fields(const Merge *self, lua_State *L, int object) {
+  if (!lua_istable(L, object + NOW) || !lua_istable(L, object + LIVE) ||
+      lua_rawequal(L, object + NOW, object + LIVE) ||
+      lua_rawequal(L, object + BASE, object + LIVE) ||
+      !is_constructor(old_unit(self), self->old_value) ||
+      !is_constructor(new_unit(self), self->new_value)) {
+    return false;
+  }
+  if (lua_istable(L, object + BASE)) return true;
+  return evaluate_is_unknown(L, object + BASE) && self->old_value >= 0;
+}
+
+static bool has_same_source(const Merge *self) {
+  if (self->old_value < 0 || self->new_value < 0) return false;
+  return old_unit(self)->values[self->old_value].fingerprint ==
+         new_unit(self)->values[self->new_value].fingerprint;
+}
+
+// A value of which only the live one is known.
+static bool takes_unknown(const Merge *self, lua_State *L, int object) {
+  if (has_same_source(self) || lua_rawequal(L, object + NOW, object + LIVE)) {
+    return false;
+  }
+  if (!lua_isnil(L, object + LIVE)) note_taken(self, L, object);
+  return true;
+}
+
+// Whether the source gives the same as before. Two tables that it only names
+// are the same when they are one.
+static bool is_same_source(const Merge *self, lua_State *L, int object) {
+  if (is_constructor(old_unit(self), self->old_value) &&
+      is_constructor(new_unit(self), self->new_value)) {
+    return merge_equal(L, object + NOW, object + BASE);
+  }
+  return lua_rawequal(L, object + NOW, object + BASE);
+}
+
+static bool takes_known(const Merge *self, lua_State *L, int object) {
+  if (is_same_source(self, L, object) ||
+      lua_rawequal(L, object + NOW, object + LIVE)) {
+    return false;
+  }
+  if (merge_equal(L, object + BASE, object + LIVE)) return true;
+  if (merge_equal(L, object + NOW, object + LIVE)) return false;
+  note_keep(self, L, object);
+  return false;
+}
+
+// Decides about a value that is not merged field by field.
+static bool takes_new(const Merge *self, lua_State *L, int object) {
+  bool decided = false;
+  bool takes = takes_function(self, L, object, &decided);
+  if (decided) return takes;
+  bool unknown = evaluate_is_unknown(L, object + BASE);
+  if (unknown) {
+    takes = takes_unknown(self, L, object);
+    lua_pushvalue(L, object + (takes ? LIVE : NOW));
+    lua_replace(L, object + BASE);
+  } else {
+    takes = takes_known(self, L, object);
+  }
+  if (!is_same_source(self, L, object)) {
+    depend_add(self->patcher, L, object);
+  }
+  return takes;
+}
+
+void merge_place(const Merge *self, lua_State *L, int object) {
+  int top = lua_gettop(L);
+  if (evaluate_is_unknown(L, object + NOW)) return;
+  luaL_checkstack(L, 16, "merge");
+  lua_settop(L, object + NOW);
+  place_get(L, object);
+  // stack: object, key, base, new, live
+  if (merges_fields(self, L, object)) {
+    merge_tables(self, L, object + BASE);
+  } else if (takes_new(self, L, object)) {
+    lua_pushvalue(L, object + NOW);
+    place_set(self->patcher, L, object);
+  }
+  lua_settop(L, top);
 }

@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "vm/cell.h"
 #include "vm/chunk.h"
+#include "vm/conform.h"
+#include "vm/defer.h"
 #include "vm/patcher_state.h"
 
 Patcher *patcher_new(Vm *vm) {
@@ -16,8 +18,21 @@ Patcher *patcher_new(Vm *vm) {
 }
 
 bool patcher_add_note(Patcher *self, const Note *note) {
+  for (size_t i = 0; note->kind != NOTE_RUN && i < self->notes.count; i++) {
+    Note *other = &self->notes.items[i];
+    if (other->kind == note->kind && other->line == note->line &&
+        strcmp(other->file, note->file) == 0 &&
+        strcmp(other->name, note->name) == 0 &&
+        strcmp(other->text, note->text) == 0) {
+      other->count++;
+      return true;
+    }
+  }
   Note *added = ARRAY_PUSH(&self->vm->allocator, &self->notes);
-  if (added != NULL) *added = *note;
+  if (added != NULL) {
+    *added = *note;
+    added->count = 1;
+  }
   return added != NULL;
 }
 
@@ -79,23 +94,6 @@ static void find_wanted(PatchedFile *file) {
   }
 }
 
-// Functions without a name whose statement is gone, or runs again and so hands
-// over new ones, fall silent.
-static void find_silent(PatchedFile *file) {
-  const Diff *diff = file->patch.diff;
-  const GraftUnit *old = diff->old_unit;
-  for (int i = 0; i < old->definition_count; i++) {
-    if (old->definitions[i].kind != DEFINITION_ANONYMOUS ||
-        old->definitions[i].depth > 0) {
-      continue;
-    }
-    int statement = old->definitions[i].statement;
-    if (old->statements[statement].kind != STATEMENT_CALL) continue;
-    int now = diff->statement_new[statement];
-    file->silent[i] = now < 0 || diff->statement_changes[now] != STATEMENT_SAME;
-  }
-}
-
 static void find_unknown(PatchedFile *file) {
   const Script *script = file->patch.script;
   for (int i = 0; i < script->unit->variable_count; i++) {
@@ -130,6 +128,7 @@ static void file_free(PatchedFile *self) {
   vm_unref(vm, self->makers_ref);
   vm_unref(vm, self->statements_ref);
   vm_unref(vm, self->holders_ref);
+  vm_unref(vm, self->cleanups_ref);
   for (ClosurePlan *plan = self->plan_list; plan != NULL;) {
     ClosurePlan *next = plan->next;
     memory_free(allocator, plan);
@@ -139,6 +138,7 @@ static void file_free(PatchedFile *self) {
   memory_free(allocator, self->rework);
   memory_free(allocator, self->silent);
   memory_free(allocator, self->wanted);
+  memory_free(allocator, self->ran);
   memory_free(allocator, self->patch.orphans);
   memory_free(allocator, self->patch.results);
   diff_free(self->patch.diff);
@@ -166,10 +166,11 @@ static PatchedFile *file_new(Script *script, GraftUnit *unit, Diff *diff) {
   self->patch.orphans =
       memory_new(allocator, olds * sizeof *self->patch.orphans);
   self->wanted = memory_new(allocator, variables * sizeof *self->wanted);
+  self->ran = memory_new(allocator, (size_t)diff->run_count + 1);
   pointer_map_init(&self->plans, allocator);
   if (self->patch.results == NULL || self->rework == NULL ||
       self->silent == NULL || self->patch.orphans == NULL ||
-      self->wanted == NULL) {
+      self->wanted == NULL || self->ran == NULL) {
     file_free(self);
     return NULL;
   }
@@ -194,21 +195,27 @@ GraftStatus patcher_add(Patcher *self, Script *script, GraftUnit *unit,
   *place = file;
   find_rework(file);
   find_wanted(file);
-  find_silent(file);
+  silent_find(file);
   find_unknown(file);
   return vm_protect(self->vm, compile, file, error);
 }
 
+static void collect_cleanups(Vm *vm, lua_State *L, void *context) {
+  (void)vm;
+  Patcher *self = context;
+  for (size_t i = 0; i < self->files.count; i++) {
+    defer_collect(self->files.items[i], L);
+  }
+}
+
 GraftStatus patcher_replace(Patcher *self, GraftError *error) {
-  return replace_closures(self, error);
+  GraftStatus status = vm_protect(self->vm, collect_cleanups, self, error);
+  return status < 0 ? status : replace_closures(self, error);
 }
 
 static void run_statements(Vm *vm, lua_State *L, void *context) {
   (void)vm;
-  Patcher *self = context;
-  for (size_t i = 0; i < self->files.count && self->status == GRAFT_OK; i++) {
-    statement_run_all(self, self->files.items[i], L);
-  }
+  statement_run_all(context, L);
 }
 
 GraftStatus patcher_run(Patcher *self, GraftError *error) {
@@ -247,6 +254,7 @@ static void release_old(PatchedFile *file) {
 
 void patcher_commit(Patcher *self) {
   self->committed = true;
+  defer_commit(self);
   for (size_t i = 0; i < self->files.count; i++) {
     PatchedFile *file = self->files.items[i];
     release_old(file);
@@ -256,17 +264,26 @@ void patcher_commit(Patcher *self) {
 #if VM_LUAJIT
   luaJIT_setmode(self->vm->main, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
 #endif
+  conform_tell(self);
+}
+
+void patcher_undo(Patcher *self) {
+  if (self->committed || self->undone) return;
+  self->undone = true;
+  defer_undo(self);
+  journal_undo(self);
+  replace_undo(self);
 }
 
 void patcher_free(Patcher *self) {
   if (self == NULL) return;
   const GraftAllocator *allocator = &self->vm->allocator;
-  if (!self->committed) {
-    journal_undo(self);
-    replace_undo(self);
-  }
+  patcher_undo(self);
   if (self->swept) sweep_clear(&self->sweep);
   vm_unref(self->vm, self->journal_ref);
+  vm_unref(self->vm, self->journaled_ref);
+  vm_unref(self->vm, self->depend_ref);
+  vm_unref(self->vm, self->depend_index_ref);
   for (size_t i = 0; i < self->files.count; i++) {
     settle_chunks(self->files.items[i], self->committed);
     file_free(self->files.items[i]);

@@ -7,7 +7,8 @@
 //   patcher_replace  one sweep: new code over the old variables, everywhere
 //   patcher_run      new and changed statements, in file order
 //   patcher_commit   the new units are the present ones
-//   patcher_free     before the commit it undoes what was done
+//   patcher_undo     instead of the commit; also part of
+//   patcher_free
 //
 // How code gets its variables: a changed function's text is compiled inside a
 // *maker*, `function() local a, b; return function(…) … end end`, at its own
@@ -37,7 +38,9 @@ typedef enum NoteKind {
   NOTE_KEEP,    // a value was changed at run time and is kept (S3)
   NOTE_DEPENDS, // a value needs a call to follow (S4)
   NOTE_ORPHAN,  // a deleted function is still held (P7)
+  NOTE_TAKEN,   // a value could not be merged, and the source's was taken
   NOTE_SILENT,  // a function of a removed statement is silent now (S6)
+  NOTE_FAILED,  // a cleanup or a callback raised
   NOTE_STALE,
 } NoteKind;
 
@@ -47,6 +50,7 @@ typedef struct Note {
   int line;
   char name[128];
   char text[256]; // what follows the name in a report
+  int count;      // how often it was added
 } Note;
 
 typedef struct FilePatch {
@@ -69,6 +73,9 @@ GraftStatus patcher_add(Patcher *self, Script *script, GraftUnit *unit,
 GraftStatus patcher_replace(Patcher *self, GraftError *error);
 GraftStatus patcher_run(Patcher *self, GraftError *error);
 void patcher_commit(Patcher *self);
+// Puts everything back as it was, unless it is committed. What cleanups raise
+// is noted.
+void patcher_undo(Patcher *self);
 
 // Counts anew, after the commit, who still holds deleted functions.
 void patcher_count_orphans(Patcher *self);

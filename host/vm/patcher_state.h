@@ -8,6 +8,7 @@
 #define GRAFT_VM_PATCHER_STATE_H
 
 #include "base/pointer_map.h"
+#include "vm/journal.h"
 #include "vm/patcher.h"
 #include "vm/state.h"
 #include "vm/sweep.h"
@@ -33,7 +34,7 @@ typedef struct ClosurePlan {
   Source sources[];
 } ClosurePlan;
 
-typedef struct PatchedFile {
+struct PatchedFile {
   FilePatch patch; // first: FilePatch * and PatchedFile * are the same
   bool *rework;    // by new definition: needs new prototypes
   bool *silent;    // by old definition: its closures fall silent
@@ -53,7 +54,11 @@ typedef struct PatchedFile {
   int *old_slot_refs;
   int old_cells_ref;
   ScriptProto *old_protos; // copies, in the order of chunks
-} PatchedFile;
+  bool *ran;               // by place in diff->run
+  int running;             // the new statement that runs now
+  const void *running_proto; // what it was compiled to, or NULL
+  int cleanups_ref;          // of old statements that go or change
+};
 
 // A variable that a new closure has still to be given.
 typedef struct Deferred {
@@ -72,10 +77,18 @@ struct Patcher {
   Sweep sweep;
   bool swept;
   bool committed;
+  bool undone;
   bool *stale; // by pair
   size_t reference_count;
   int journal_ref;
   int journal_count;
+  int journaled_ref; // set of tables
+  // depend.c
+  int depend_ref;       // list of changed places
+  int depend_count;
+  int pin_count;        // behind them
+  int depend_active;    // that do not have their live values now
+  int depend_index_ref; // object → set of changed keys
   GraftStatus status; // of what runs protected
   GraftError *error;
 };
@@ -89,39 +102,21 @@ void replace_undo(Patcher *self);
 // Frees what only the undo would have needed.
 void replace_commit(PatchedFile *file);
 
-// statement.c. Raises for lack of memory; what statements raise is in
-// `self->status` and `self->error`.
-void statement_run_all(Patcher *self, PatchedFile *file, lua_State *L);
+// statement.c. Runs the statements of all files. Raises for lack of memory;
+// what statements raise is in `self->status` and `self->error`.
+void statement_run_all(Patcher *self, lua_State *L);
 
 // Whether the values of a statement that runs are put where they belong by
 // merging or as cells, instead of by the statement itself.
 bool statement_gives_values(const PatchedFile *file, int statement);
+// Whether it only names a function, which is put in its place likewise.
+bool statement_gives_function(const GraftUnit *unit, int statement);
 
-// merge.c: three-way merge of a changed assignment (S3). `value_new` is on top
-// of L and popped; `live` is what is there now, below it, and stays. Pushes
-// what is to be there. Raises.
-typedef struct Merge {
-  Patcher *patcher;
-  PatchedFile *file;
-  int line;
-  const char *name; // of the target, as the source has it
-  int old_value;    // into the old unit's values, -1: nil
-  int new_value;    // into the new unit's values, -1: nil
-} Merge;
-void merge_values(const Merge *merge, lua_State *L);
+// silent.c: finds the functions that fall silent.
+void silent_find(PatchedFile *file);
 
-// Whether the value an old expression gave can be known from its text.
-bool merge_knows_base(const GraftUnit *unit, int value);
-
-// journal.c: undo of what statements assign. Raise.
-// Notes a variable's value, before it is assigned.
-void journal_add_variable(Patcher *self, lua_State *L, Script *script,
-                          int variable);
-// Notes all fields of the table at `index`.
-void journal_add_table(Patcher *self, lua_State *L, int index);
-void journal_undo(Patcher *self);
-
-// Adds a note; `file` is borrowed. False when out of memory.
+// Adds a note, unless there is the same already; `file` is borrowed. False when
+// out of memory.
 bool patcher_add_note(Patcher *self, const Note *note);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "vm/cell.h"
 #include "vm/chunk.h"
+#include "vm/defer.h"
 #include "vm/proto.h"
 #include "vm/state.h"
 
@@ -180,6 +181,7 @@ void script_push_chunk(Script *self, lua_State *L) {
       luaL_loadbufferx_text(L, unit->source + unit->code_start,
                             unit->size - unit->code_start, self->chunk_name);
   if (status != LUA_OK) lua_error(L);
+  defer_clear(self, L);
   lua_newtable(L);
   self->cells_ref = vm_ref(self->vm, L);
   ScriptChunk *chunk = chunk_new(self, L);

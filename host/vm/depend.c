@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT
+
+#include "vm/depend.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "vm/evaluate.h"
+#include "vm/initial.h"
+#include "vm/patcher_state.h"
+#include "vm/place.h"
+
+enum { ENTRY_OBJECT = 1, ENTRY_KEY, ENTRY_BASE, ENTRY_NEW, ENTRY_LIVE };
+
+// How often all scripts are looked at, should they depend on each other.
+enum { ROUNDS = 8 };
+
+// ---------------------------------------------------------------------------
+// What changed
+// ---------------------------------------------------------------------------
+
+static void push_table(Patcher *self, lua_State *L, int *ref) {
+  if (*ref == VM_NO_REF) {
+    lua_newtable(L);
+    *ref = vm_ref(self->vm, L);
+  }
+  vm_push(self->vm, L, *ref);
+}
+
+// Pushes the set of changed keys of the object at `index`.
+static void push_keys(Patcher *self, lua_State *L, int index) {
+  push_table(self, L, &self->depend_index_ref);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, index);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -4);
+  }
+  lua_remove(L, -2);
+}
+
+// stack: …, key or nil → …, key in the set
+static void set_key(lua_State *L) {
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  lua_pushboolean(L, 1);
+}
+
+// Appends an entry of the four values at `object`.
+static void append(Patcher *self, lua_State *L, int object, int place) {
+  push_table(self, L, &self->depend_ref);
+  lua_createtable(L, ENTRY_LIVE, 0);
+  for (int i = ENTRY_OBJECT; i <= ENTRY_NEW; i++) {
+    lua_pushvalue(L, object + i - ENTRY_OBJECT);
+    lua_rawseti(L, -2, i);
+  }
+  lua_rawseti(L, -2, place);
+  lua_pop(L, 1);
+}
+
+void depend_add(Patcher *self, lua_State *L, int object) {
+  luaL_checkstack(L, 10, "depend");
+  push_keys(self, L, object);
+  lua_pushvalue(L, object + 1);
+  set_key(L);
+  lua_pushvalue(L, -1);
+  lua_rawget(L, -3);
+  bool known = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  if (!known) {
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    append(self, L, object, self->depend_count + 1);
+    self->depend_count++;
+  } else {
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+void depend_mark(Patcher *self, lua_State *L, int index) {
+  luaL_checkstack(L, 8, "depend");
+  push_keys(self, L, lua_absindex(L, index));
+  lua_pop(L, 1);
+}
+
+int depend_count(const Patcher *self) {
+  return self->depend_count;
+}
+
+// stack: …, object, key
+static bool is_changed(Patcher *self, lua_State *L, int object) {
+  vm_push(self->vm, L, self->depend_index_ref);
+  lua_pushvalue(L, object);
+  lua_rawget(L, -2);
+  bool changed = false;
+  if (lua_istable(L, -1)) {
+    lua_pushvalue(L, object + 1);
+    set_key(L);
+    lua_rawget(L, -2);
+    changed = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+  return changed;
+}
+
+// ---------------------------------------------------------------------------
+// Evaluating
+// ---------------------------------------------------------------------------
+
+// stack: …, list → …, list, object, key
+static int push_entry(lua_State *L, int place) {
+  lua_rawgeti(L, -1, place);
+  lua_rawgeti(L, -1, ENTRY_OBJECT);
+  lua_rawgeti(L, -2, ENTRY_KEY);
+  return lua_gettop(L) - 1;
+}
+
+void depend_begin(Patcher *self, lua_State *L, DependSide side) {
+  int count = self->depend_count + self->pin_count;
+  if (count == 0) return;
+  luaL_checkstack(L, 10, "depend");
+  int top = lua_gettop(L);
+  vm_push(self->vm, L, self->depend_ref);
+  for (int i = 1; i <= count; i++) {
+    int object = push_entry(L, i);
+    place_get(L, object);
+    lua_rawseti(L, object - 1, ENTRY_LIVE);
+    self->depend_active = i;
+    lua_rawgeti(L, object - 1, side == DEPEND_BASE ? ENTRY_BASE : ENTRY_NEW);
+    place_set_raw(L, object);
+    lua_settop(L, top + 1);
+  }
+  lua_settop(L, top);
+}
+
+void depend_end(Patcher *self, lua_State *L) {
+  if (self->depend_active == 0) return;
+  int top = lua_gettop(L);
+  vm_push(self->vm, L, self->depend_ref);
+  for (; self->depend_active > 0; self->depend_active--) {
+    int object = push_entry(L, self->depend_active);
+    lua_rawgeti(L, object - 1, ENTRY_LIVE);
+    place_set_raw(L, object);
+    lua_settop(L, top + 1);
+  }
+  lua_settop(L, top);
+}
+
+// A constant that the expression reads counts with the value that the source
+// gives it, also where it was changed at run time: base and new value are what
+// a source gives, not what the program made of it.
+static void pin_read(Patcher *self, const Evaluation *evaluation, lua_State *L,
+                     const Path *read) {
+  Initial initial;
+  if (read->computed || read->variable == VARIABLE_LOCAL ||
+      !initial_find(evaluation->unit, read, &initial) || initial.count != 1 ||
+      initial.value < 0 ||
+      evaluation->unit->values[initial.value].kind != VALUE_CONSTANT) {
+    return;
+  }
+  Path path = *read;
+  if (path.variable >= 0 && evaluation->variables != NULL) {
+    path.variable = evaluation->variables[path.variable];
+    if (path.variable < 0) return;
+  }
+  int object = lua_gettop(L) + 1;
+  if (place_push(evaluation->script, L, &path) &&
+      !is_changed(self, L, object)) {
+    evaluate_push(evaluation, L, initial.value);
+    lua_pushvalue(L, -1);
+    append(self, L, object, self->depend_count + self->pin_count + 1);
+    self->pin_count++;
+  }
+  lua_settop(L, object - 1);
+}
+
+void depend_evaluate(Patcher *self, lua_State *L, const Evaluation *evaluation,
+                     int value, DependSide side) {
+  const Value *origin = &evaluation->unit->values[value < 0 ? 0 : value];
+  for (uint32_t i = 0; value >= 0 && i < origin->read_count; i++) {
+    pin_read(self, evaluation, L,
+             &evaluation->unit->reads[origin->first_read + i]);
+  }
+  evaluate_compile(evaluation, L, value);
+  depend_begin(self, L, side);
+  evaluate_call(L);
+  depend_end(self, L);
+  self->pin_count = 0;
+}
+
+// ---------------------------------------------------------------------------
+// Following
+// ---------------------------------------------------------------------------
+
+typedef enum Affected { AFFECTED_NOT, AFFECTED_BELOW, AFFECTED } Affected;
+
+// stack: …, value: whether something below it changed
+static Affected is_affected_below(Patcher *self, lua_State *L) {
+  if (!lua_istable(L, -1)) return AFFECTED_NOT;
+  vm_push(self->vm, L, self->depend_index_ref);
+  lua_pushvalue(L, -2);
+  lua_rawget(L, -2);
+  bool below = !lua_isnil(L, -1);
+  lua_pop(L, 2);
+  return below ? AFFECTED_BELOW : AFFECTED_NOT;
+}
+
+// Whether what a path of the script's unit leads to, or passes, has changed.
+static Affected is_affected(Patcher *self, Script *script, lua_State *L,
+                            const Path *read) {
+  if (read->name == NULL || read->variable == VARIABLE_LOCAL) {
+    return AFFECTED_NOT;
+  }
+  int top = lua_gettop(L);
+  Path passed = *read;
+  Affected affected = AFFECTED_NOT;
+  for (uint32_t keys = 0; keys <= read->key_count; keys++) {
+    passed.key_count = keys;
+    if (!place_push(script, L, &passed)) break;
+    if (is_changed(self, L, top + 1)) affected = AFFECTED;
+    if (affected == AFFECTED || keys < read->key_count) {
+      lua_settop(L, top);
+      continue;
+    }
+    place_get(L, top + 1);
+    affected = is_affected_below(self, L);
+  }
+  lua_settop(L, top);
+  return affected;
+}
+
+static bool is_module_table(const GraftUnit *unit, const Path *read) {
+  if (unit->return_statement < 0 || read->key_count > 0) return false;
+  int value = unit->statements[unit->return_statement].value;
+  return value >= 0 && unit->values[value].kind == VALUE_NAME &&
+         unit->values[value].path.key_count == 0 && read->variable >= 0 &&
+         unit->values[value].path.variable == read->variable;
+}
+
+// The first read that has changed, or NULL. The module's own table is passed
+// around for many reasons; a field of it is none.
+static const Path *find_affected(Patcher *self, Script *script, lua_State *L,
+                                 uint32_t first, uint32_t count) {
+  const GraftUnit *unit = script->unit;
+  for (uint32_t i = 0; i < count; i++) {
+    const Path *read = &unit->reads[first + i];
+    Affected affected = is_affected(self, script, L, read);
+    if (affected == AFFECTED ||
+        (affected == AFFECTED_BELOW && !is_module_table(unit, read))) {
+      return read;
+    }
+  }
+  return NULL;
+}
+
+static void note_depends(Patcher *self, Script *script, int line,
+                         const Path *target, const char *why,
+                         const Path *read) {
+  Note note = {.kind = NOTE_DEPENDS, .file = script->path, .line = line};
+  char name[96];
+  char source[96];
+  if (target != NULL) {
+    place_text(target, name, sizeof name);
+  } else {
+    snprintf(name, sizeof name, "(returned table)");
+  }
+  place_text(read, source, sizeof source);
+  snprintf(note.name, sizeof note.name, "%s", script->module);
+  snprintf(note.text, sizeof note.text, "%s %s: depends on %s", name, why,
+           source);
+  patcher_add_note(self, &note);
+}
+
+// stack: … → …, base, new
+static void push_sides(Patcher *self, Script *script, lua_State *L, int value) {
+  Evaluation evaluation = {.script = script, .unit = script->unit};
+  depend_evaluate(self, L, &evaluation, value, DEPEND_BASE);
+  depend_evaluate(self, L, &evaluation, value, DEPEND_NEW);
+}
+
+static void follow_value(Patcher *self, Script *script, lua_State *L,
+                         const Assignment *assignment) {
+  const GraftUnit *unit = script->unit;
+  const Value *value = &unit->values[assignment->value];
+  const Path *read =
+      find_affected(self, script, L, value->first_read, value->read_count);
+  if (read == NULL) return;
+  int top = lua_gettop(L);
+  bool pure = evaluate_is_pure(unit, assignment->value);
+  if (value->has_call || value->open) {
+    note_depends(self, script, value->line, &assignment->target, "needs a call",
+                 read);
+  }
+  if (pure || evaluate_constructor(unit, assignment->value) >= 0) {
+    if (place_push(script, L, &assignment->target)) {
+      push_sides(self, script, L, assignment->value);
+      if (pure && evaluate_is_unknown(L, -1)) {
+        note_depends(self, script, value->line, &assignment->target,
+                     "cannot be computed any more", read);
+      }
+      Merge merge = {.patcher = self,
+                     .script = script,
+                     .line = value->line,
+                     .old_value = assignment->value,
+                     .new_value = assignment->value};
+      place_text(&assignment->target, merge.name, sizeof merge.name);
+      merge_place(&merge, L, top + 1);
+    }
+  }
+  lua_settop(L, top);
+}
+
+static void follow_return(Patcher *self, Script *script, lua_State *L,
+                          const Statement *statement) {
+  int value = statement->value;
+  if (evaluate_constructor(script->unit, value) < 0) return;
+  const Value *origin = &script->unit->values[value];
+  const Path *read =
+      find_affected(self, script, L, origin->first_read, origin->read_count);
+  if (read == NULL) return;
+  int top = lua_gettop(L);
+  if (origin->has_call) {
+    note_depends(self, script, origin->line, NULL, "needs a call", read);
+  }
+  push_sides(self, script, L, value);
+  vm_push(self->vm, L, script->value_ref);
+  // stack: …, base, new, live
+  if (lua_istable(L, -1) && lua_istable(L, -2)) {
+    Merge merge = {.patcher = self,
+                   .script = script,
+                   .line = origin->line,
+                   .old_value = value,
+                   .new_value = value};
+    snprintf(merge.name, sizeof merge.name, "%s", script->module);
+    merge_tables(&merge, L, top + 1);
+  }
+  lua_settop(L, top);
+}
+
+// What a block sets cannot be told from its text.
+static void follow_block(Patcher *self, Script *script, lua_State *L,
+                         const Statement *statement) {
+  const Assignment *first =
+      &script->unit->assignments[statement->first_assignment];
+  if (first->target.name == NULL || first->target.variable == VARIABLE_LOCAL) {
+    return;
+  }
+  const Path *read = find_affected(self, script, L, statement->first_read,
+                                   statement->read_count);
+  if (read == NULL) return;
+  note_depends(self, script, statement->line, &first->target,
+               "is set in a block", read);
+}
+
+void depend_follow(Patcher *self, Script *script, lua_State *L, int statement) {
+  const GraftUnit *unit = script->unit;
+  const Statement *now = &unit->statements[statement];
+  if (self->depend_count == 0) return;
+  luaL_checkstack(L, 16, "depend");
+  if (now->kind == STATEMENT_RETURN) follow_return(self, script, L, now);
+  for (uint32_t i = 0; i < now->assignment_count; i++) {
+    const Assignment *assignment =
+        &unit->assignments[now->first_assignment + i];
+    if (assignment->in_block) {
+      follow_block(self, script, L, now);
+      return;
+    }
+    if (assignment->value < 0 || assignment->target.computed ||
+        assignment->target.name == NULL ||
+        unit->values[assignment->value].kind == VALUE_FUNCTION) {
+      continue;
+    }
+    follow_value(self, script, L, assignment);
+  }
+}
+
+static bool is_same(const Script *script, int statement) {
+  const PatchedFile *file = script->patch;
+  return file == NULL ||
+         file->patch.diff->statement_changes[statement] == STATEMENT_SAME;
+}
+
+static void follow_script(Patcher *self, Script *script, lua_State *L) {
+  if (!script->loaded) return;
+  for (int i = 0; i < script->unit->statement_count; i++) {
+    if (is_same(script, i)) depend_follow(self, script, L, i);
+  }
+}
+
+void depend_follow_all(Patcher *self, lua_State *L) {
+  int before = -1;
+  for (int round = 0; round < ROUNDS && before != self->depend_count; round++) {
+    before = self->depend_count;
+    if (before == 0) return;
+    Script *oldest = self->vm->scripts;
+    while (oldest != NULL && oldest->next != NULL) oldest = oldest->next;
+    for (Script *script = oldest; script != NULL; script = script->previous) {
+      follow_script(self, script, L);
+    }
+  }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// Statements: running what a new version of a file has at its top level, after
+// all new functions are in place (S2). In order, each for all files: cleanups
+// of what is gone, values that are gone, functions that are new, the other
+// statements, and what is computed from changed values.
+
+#ifndef GRAFT_VM_STATEMENT_H
+#define GRAFT_VM_STATEMENT_H
+
+#include "vm/merge.h"
+
+typedef struct PatchedFile PatchedFile;
+
+// The old assignment that a new one replaces, or NULL: of those in statements
+// that changed or went, the one to the same name.
+const Assignment *statement_origin(const PatchedFile *file,
+                                   const Assignment *now);
+
+// Whether paths of the old and the new unit name the same.
+bool statement_same_target(const Diff *diff, const Path *old, const Path *now);
+
+// A merge of what an old and a new assignment give; either may be NULL.
+Merge statement_merge(Patcher *self, const PatchedFile *file,
+                      const Assignment *old, const Assignment *now);
+
+// Pushes what an old value was when the source gave it.
+void statement_push_base(Patcher *self, const PatchedFile *file, lua_State *L,
+                         const Assignment *old);
+
+// remove.c: takes away what removed assignments gave (S5). Raises.
+void statement_remove_values(Patcher *self, PatchedFile *file, lua_State *L);
+
+#endif
