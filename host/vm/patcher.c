@@ -56,9 +56,27 @@ static bool needs_prototype(const Diff *diff, int definition) {
   return false;
 }
 
+// What closures are behind of is made anew: perhaps they find now what they
+// lacked (P4).
+static void rework_stale(PatchedFile *file) {
+  const Diff *diff = file->patch.diff;
+  if (!file->patch.script->any_stale) return;
+  for (ScriptChunk *chunk = file->patch.script->chunks; chunk != NULL;
+       chunk = chunk->next) {
+    for (size_t i = 0; i < chunk->count; i++) {
+      ScriptProto *proto = &chunk->protos[i];
+      if (!proto->stale || proto->definition < 0) continue;
+      proto->stale = false;
+      int now = diff->definition_new[proto->definition];
+      if (now >= 0) file->rework[now] = true;
+    }
+  }
+}
+
 static void find_rework(PatchedFile *file) {
   const GraftUnit *unit = file->patch.unit;
   const Diff *diff = file->patch.diff;
+  rework_stale(file);
   // Children follow their parents, so going backwards meets them first.
   for (int i = unit->definition_count - 1; i >= 0; i--) {
     if (diff->definition_old[i] < 0) continue;

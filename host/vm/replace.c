@@ -528,7 +528,10 @@ static void resolve_enclosing(Patcher *self, Holders *holders, lua_State *L,
   if (!join_from_holder(holders, L, deferred)) {
     self->stale[deferred->pair] = true;
     file->patch.script->any_stale = true;
-    file->patch.results[deferred->definition].stale++;
+    proto_at(self->vm, L, -2)->stale = true;
+    bool news =
+        file->patch.diff->changes[deferred->definition] == CHANGE_UPDATED;
+    file->patch.results[deferred->definition].stale += news;
   }
   lua_pop(L, 2);
 }
