@@ -221,46 +221,83 @@ bool graft_engine_wait(GraftEngine *engine, int timeout_ms) {
   return pending;
 }
 
+// Only a file that is not there counts as removed; what cannot be read is
+// refused.
 static Plan *plan_file(GraftEngine *self, VmChecker *checker,
-                       EngineFile *file) {
-  GraftError error;
+                       const char *path) {
+  GraftError error = {.status = GRAFT_OK};
   size_t size = 0;
   uint64_t start = watch_now();
-  char *text = engine_read_file(self, file->path, &size, &error);
+  char *text = engine_read_file(self, path, &size, &error);
   Plan *plan = plan_new(
       self, checker,
-      &(PlanDesc){.path = file->path,
+      &(PlanDesc){.path = path,
                   .contents = text,
                   .size = size,
                   .kind = text != NULL ? WATCH_CHANGED : WATCH_REMOVED});
   if (plan != NULL) {
     plan->notice_ns = plan->settled_ns = start;
     plan->planned_ns = watch_now();
+    if (text == NULL && error.status != GRAFT_ENOTFOUND) {
+      plan->status = error.status;
+      plan->error = error;
+    }
   }
-  if (text != NULL) engine_prime(self, file->path, text, size);
+  if (text != NULL) engine_prime(self, path, text, size);
   memory_free(&self->allocator, text);
   return plan;
+}
+
+static void free_plans(const GraftEngine *self, Plan *plans) {
+  while (plans != NULL) {
+    Plan *next = plans->next;
+    plan_free(&self->allocator, plans);
+    plans = next;
+  }
+}
+
+// Plans of every loaded file, or of the one with this path, which may be one
+// that nobody has loaded yet. False when out of memory; then there are none.
+static bool plan_files(GraftEngine *self, const char *path, Plan **plans) {
+  VmChecker *checker = vm_checker_new();
+  bool complete = checker != NULL;
+  Plan **last = plans;
+  *plans = NULL;
+  if (path != NULL) {
+    if (complete) *plans = plan_file(self, checker, path);
+    complete = *plans != NULL;
+  }
+  for (size_t i = 0; path == NULL && complete && i < self->file_list.count;
+       i++) {
+    EngineFile *file = self->file_list.items[i];
+    if (file->script == NULL) continue;
+    *last = plan_file(self, checker, file->path);
+    complete = *last != NULL;
+    if (complete) last = &(*last)->next;
+  }
+  vm_checker_free(checker);
+  if (complete) return true;
+  free_plans(self, *plans);
+  *plans = NULL;
+  return false;
 }
 
 int graft_engine_reload(GraftEngine *engine, const char *path,
                         const GraftReport **report) {
   if (report != NULL) *report = NULL;
   if (engine->updating) return 0;
-  VmChecker *checker = vm_checker_new();
+  Plan *planned = NULL;
+  if (path != NULL) path = engine_plain_path(path);
+  bool complete = plan_files(engine, path, &planned);
   Plan *plans = take_queue(engine);
   Plan **last = &plans;
   while (*last != NULL) last = &(*last)->next;
-  for (size_t i = 0; i < engine->file_list.count && checker != NULL; i++) {
-    EngineFile *file = engine->file_list.items[i];
-    if (file->script == NULL ||
-        (path != NULL && strcmp(path, file->path) != 0)) {
-      continue;
-    }
-    *last = plan_file(engine, checker, file);
-    if (*last != NULL) last = &(*last)->next;
-  }
-  vm_checker_free(checker);
+  *last = planned;
   int changed = engine_take_plans(engine, plans);
+  if (!complete) {
+    engine_notice(engine, error_text(GRAFT_ENOMEM));
+    changed = 1;
+  }
   if (changed && report != NULL) *report = &engine->report;
   return changed;
 }
