@@ -31,8 +31,8 @@ static inline const char *host_path(Host *self, const char *name) {
 
 // By a rename, so that a watcher sees the whole.
 static inline void host_write(Host *self, const char *name, const char *text) {
-  char temporary[160];
-  snprintf(temporary, sizeof temporary, "%s/.%s.new", self->folder, name);
+  char temporary[180];
+  snprintf(temporary, sizeof temporary, "%s~", host_path(self, name));
   FILE *file = fopen(temporary, "wb");
   bool written = file != NULL && fputs(text, file) >= 0;
   if (file != NULL) written &= fclose(file) == 0;
@@ -54,12 +54,14 @@ static inline int host_unlink(const char *path, const struct stat *info,
 
 // --- Life ------------------------------------------------------------------
 
+// "TEXT [NAME]"; an error's text does not tell which function was called.
 static inline void host_on_event(void *context, const GraftEvent *event) {
   Host *self = context;
   size_t used = strlen(self->events);
   size_t room = sizeof self->events - used;
-  size_t size = graft_event_text(event, self->events + used, room);
-  if (size + 2 <= room) strcat(self->events, "\n");
+  char text[2048];
+  graft_event_text(event, text, sizeof text);
+  snprintf(self->events + used, room, "%s [%s]\n", text, event->name);
 }
 
 // The folder is a root of the engine. `desc` may be NULL.
@@ -189,18 +191,20 @@ static inline void host_register(Host *self, const char *name, GraftNative code,
 }
 
 // A report as "update physics.gravity:2 v3; patch ok", with rejects as
-// "reject FILE:LINE:COLUMN MESSAGE [SOURCE]", files without their folder.
+// "reject FILE:LINE:COLUMN MESSAGE [SOURCE]", files without their folder. Left
+// out: which statements ran.
 static inline const char *report_text(const GraftReport *report) {
   static char text[4096];
   size_t used = 0;
   *text = '\0';
   for (size_t i = 0; report != NULL && i < graft_report_count(report); i++) {
     const GraftEvent *event = graft_report_event(report, i);
+    if (event->kind == GRAFT_EVENT_RUN) continue;
     const char *slash = strrchr(event->file, '/');
     const char *file = slash != NULL ? slash + 1 : event->file;
     char *at = text + used;
     size_t room = sizeof text - used;
-    const char *between = i > 0 ? "; " : "";
+    const char *between = used > 0 ? "; " : "";
     const char *word = graft_event_word(event->kind);
     int size;
     if (event->kind == GRAFT_EVENT_PATCH) {
