@@ -174,6 +174,7 @@ void graft_engine_close(GraftEngine *engine) {
   vm_stop(self->vm);
   vm_checker_free(self->checker);
   free_plans(self);
+  engine_free_notices(self);
   self->on_lua_event = NULL;
   self->desc.on_event = NULL;
   for (size_t i = 0; i < self->swaps.count; i++) {
@@ -326,13 +327,27 @@ static bool is_folder(const char *path) {
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+static bool is_file(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 static bool is_lua_file(const char *path) {
   size_t size = strlen(path);
   return size > 4 && strcmp(path + size - 4, ".lua") == 0;
 }
 
-// A file's root is its folder.
+// A file's root is its folder, a glob's the one above the first wildcard.
 static char *root_of(const GraftEngine *self, const char *path) {
+  size_t literal = strcspn(path, "*?[");
+  if (path[literal] != '\0' && !is_folder(path) && !is_file(path)) {
+    while (literal > 0 && path[literal - 1] != '/') literal--;
+    char *folder = memory_copy_string(&self->allocator, path, literal);
+    char *root = NULL;
+    if (folder != NULL) root = copy_root(self, *folder ? folder : ".");
+    memory_free(&self->allocator, folder);
+    return root;
+  }
   if (is_folder(path) || !is_lua_file(path)) return copy_root(self, path);
   path = engine_plain_path(path);
   const char *slash = strrchr(path, '/');
@@ -346,16 +361,6 @@ GraftStatus graft_engine_add_root(GraftEngine *engine, const char *path,
   return add_root(engine, root_of(engine, path), error);
 }
 
-static void on_message(void *context, const char *text) {
-  GraftEngine *self = context;
-  // Comes on the watcher thread; the host's callbacks are for its own thread.
-  if (registry_is_host(self->registry)) {
-    engine_notice(self, text);
-  } else {
-    fprintf(stderr, "graft: %s\n", text);
-  }
-}
-
 static GraftStatus open_watch(GraftEngine *self, GraftError *error) {
   self->checker = vm_checker_new();
   if (self->checker == NULL) return error_memory(error);
@@ -365,13 +370,34 @@ static GraftStatus open_watch(GraftEngine *self, GraftError *error) {
   }
   return watch_open(&(WatchDesc){.allocator = &self->allocator,
                                  .on_batch = engine_on_batch,
-                                 .on_message = on_message,
+                                 .on_message = engine_on_message,
                                  .context = self,
                                  .extensions = ".lua",
                                  .debounce_ms = self->desc.debounce_ms,
                                  .poll_ms = self->desc.poll_ms,
                                  .grace_ms = self->desc.grace_ms},
                     &self->watch, error);
+}
+
+static const char *plural(int count) {
+  return count == 1 ? "" : "s";
+}
+
+// Says of a new root how it is watched, and what the watcher said of it.
+static void show_root(GraftEngine *self, const char *path, int index) {
+  WatchInfo info;
+  engine_show_notices(self);
+  if (index < self->watched || !watch_list(self->watch, index, &info)) return;
+  self->watched = index + 1;
+  char text[128] = "not there yet";
+  if (info.exists) {
+    snprintf(text, sizeof text, "%s, %d folder%s, %d file%s", info.method,
+             info.folders, plural(info.folders), info.files,
+             plural(info.files));
+  }
+  engine_emit(
+      self,
+      &(GraftEvent){.kind = GRAFT_EVENT_WATCH, .file = path, .message = text});
 }
 
 GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
@@ -383,7 +409,9 @@ GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
   if (status < 0) return status;
   char *root = copy_root(engine, path);
   if (root == NULL) return error_memory(error);
-  int index = watch_add_root(engine->watch, *root != '\0' ? root : ".", error);
+  const char *watched = *root != '\0' ? root : ".";
+  int index = watch_add_root(engine->watch, watched, error);
+  if (index >= 0) show_root(engine, watched, index);
   memory_free(&engine->allocator, root);
   return index < 0 ? (GraftStatus)index : GRAFT_OK;
 }

@@ -57,6 +57,12 @@ typedef struct Plan {
   uint64_t planned_ns;
 } Plan;
 
+// What the watcher has to say, on its way to the host thread.
+typedef struct EngineNotice {
+  struct EngineNotice *next;
+  char *text;
+} EngineNotice;
+
 typedef struct EngineRoot {
   char *path;      // without a slash at the end; "" for the current folder
   int watch_index; // -1: not watched
@@ -86,7 +92,9 @@ struct GraftEngine {
   VmChecker *checker; // watcher thread
   pthread_mutex_t mutex;
   pthread_cond_t changed;
-  Plan *plans; // newest first
+  Plan *plans;           // newest first
+  EngineNotice *notices; // newest first; under the mutex
+  int watched;           // roots that the watcher has
   atomic_bool pending;
   atomic_bool has_updated; // the host has come to a safe point once
 
@@ -131,8 +139,11 @@ void engine_set_unit(GraftEngine *self, EngineFile *file, GraftUnit *unit);
 // A backing for a definition of a script, without `script`.
 BackingDesc engine_backing(const Script *script, int definition);
 
-// engine_plan.c
+// engine_plan.c: for WatchDesc, and what its messages become on the host thread
 void engine_on_batch(void *context, const WatchBatch *batch);
+void engine_on_message(void *context, const char *text);
+void engine_show_notices(GraftEngine *self);
+void engine_free_notices(GraftEngine *self);
 typedef struct PlanDesc {
   const char *path;
   const char *contents;

@@ -96,11 +96,23 @@ void plan_compile(GraftEngine *engine, VmChecker *checker, Plan *self,
   }
 }
 
-static void find_base(GraftEngine *engine, Plan *self) {
+// A loaded file keeps the module that it was loaded as, which another root
+// might name otherwise. False when out of memory.
+static bool find_base(GraftEngine *engine, Plan *self) {
+  const char *module = NULL;
   pthread_mutex_lock(&engine->mutex);
   EngineFile *file = map_find(&engine->files, self->path);
-  if (file != NULL) self->base = unit_retain(file->unit);
+  if (file != NULL) {
+    self->base = unit_retain(file->unit);
+    module = file->module; // as long as the engine
+  }
   pthread_mutex_unlock(&engine->mutex);
+  if (module == NULL) {
+    self->module = engine_module_of(engine, self->path);
+    return true;
+  }
+  self->module = memory_copy_string(&engine->allocator, module, strlen(module));
+  return self->module != NULL;
 }
 
 Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc) {
@@ -111,12 +123,10 @@ Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc) {
   if (known.contents == NULL) known.contents = "";
   self->kind = desc->kind;
   self->path = memory_copy_string(allocator, desc->path, strlen(desc->path));
-  self->module = engine_module_of(engine, desc->path);
-  if (self->path == NULL) {
+  if (self->path == NULL || !find_base(engine, self)) {
     plan_free(allocator, self);
     return NULL;
   }
-  find_base(engine, self);
   // A file that nobody has loaded is of interest only as a new module.
   if (self->base == NULL) return self;
   plan_compile(engine, checker, self, &known);
@@ -154,6 +164,78 @@ static void interrupt_if_stuck(GraftEngine *self) {
     interrupt_send(self->vm);
   }
 }
+
+// ---------------------------------------------------------------------------
+// Messages
+// ---------------------------------------------------------------------------
+
+static EngineNotice *notice_new(const GraftAllocator *allocator,
+                                const char *text) {
+  EngineNotice *self = memory_new(allocator, sizeof *self);
+  if (self == NULL) return NULL;
+  self->text = memory_copy_string(allocator, text, strlen(text));
+  if (self->text != NULL) return self;
+  memory_free(allocator, self);
+  return NULL;
+}
+
+static void notice_free(const GraftAllocator *allocator, EngineNotice *self) {
+  memory_free(allocator, self->text);
+  memory_free(allocator, self);
+}
+
+// On the watcher thread. The host's callbacks are for its own thread, so that
+// a message waits for the next safe point.
+void engine_on_message(void *context, const char *text) {
+  GraftEngine *self = context;
+  EngineNotice *notice = notice_new(&self->allocator, text);
+  if (notice == NULL) return;
+  pthread_mutex_lock(&self->mutex);
+  notice->next = self->notices;
+  self->notices = notice;
+  atomic_store(&self->pending, true);
+  pthread_cond_broadcast(&self->changed);
+  pthread_mutex_unlock(&self->mutex);
+}
+
+// The messages so far, oldest first.
+static EngineNotice *take_notices(GraftEngine *self) {
+  pthread_mutex_lock(&self->mutex);
+  EngineNotice *newest = self->notices;
+  self->notices = NULL;
+  pthread_mutex_unlock(&self->mutex);
+  EngineNotice *oldest = NULL;
+  while (newest != NULL) {
+    EngineNotice *next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  return oldest;
+}
+
+void engine_show_notices(GraftEngine *self) {
+  EngineNotice *notice = take_notices(self);
+  while (notice != NULL) {
+    EngineNotice *next = notice->next;
+    engine_notice(self, notice->text);
+    notice_free(&self->allocator, notice);
+    notice = next;
+  }
+}
+
+void engine_free_notices(GraftEngine *self) {
+  EngineNotice *notice = take_notices(self);
+  while (notice != NULL) {
+    EngineNotice *next = notice->next;
+    notice_free(&self->allocator, notice);
+    notice = next;
+  }
+}
+
+// ---------------------------------------------------------------------------
+// Batches
+// ---------------------------------------------------------------------------
 
 // On the watcher thread.
 void engine_on_batch(void *context, const WatchBatch *batch) {

@@ -54,6 +54,12 @@ static void take_plan(GraftEngine *self, Plan *plan) {
     plan_free(&self->allocator, plan);
     return;
   }
+  // It was loaded since, from what is on disk now; were that older than the
+  // plan, the watcher, which was told what was loaded, would report it again.
+  if (plan->base == NULL) {
+    plan_free(&self->allocator, plan);
+    return;
+  }
   plan_free(&self->allocator, file->waiting);
   file->waiting = plan;
 }
@@ -151,6 +157,7 @@ static void apply_waiting(GraftEngine *self) {
 int engine_take_plans(GraftEngine *self, Plan *plans) {
   report_clear(&self->report);
   self->updating = true;
+  engine_show_notices(self);
   while (plans != NULL) {
     Plan *next = plans->next;
     plans->next = NULL;
@@ -202,11 +209,13 @@ void engine_safe_point(void *context) {
   engine_take_plans(self, take_queue(self));
 }
 
-bool graft_engine_wait(GraftEngine *engine, int timeout_ms) {
+bool graft_engine_wait(GraftEngine *engine, double timeout_ms) {
   struct timespec until;
   clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += timeout_ms / 1000;
-  until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+  time_t seconds = timeout_ms > 0 ? (time_t)(timeout_ms / 1000) : 0;
+  double rest_ms = timeout_ms > 0 ? timeout_ms - (double)seconds * 1000 : 0;
+  until.tv_sec += seconds;
+  until.tv_nsec += (long)(rest_ms * 1e6);
   if (until.tv_nsec >= 1000000000) {
     until.tv_nsec -= 1000000000;
     until.tv_sec++;

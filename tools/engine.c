@@ -133,10 +133,10 @@ static void print_help(void) {
       "Runs Lua scripts and C natives, and patches what changes on disk into\n"
       "the running program, one function at a time.\n"
       "\n"
-      "  -w, --watch PATH      watch a file or folder; repeatable. A folder "
-      "is\n"
-      "                        a root for require; with no SCRIPT, its\n"
-      "                        main.lua runs\n"
+      "  -w, --watch PATH      watch a folder, a file or a glob; repeatable. "
+      "A\n"
+      "                        folder is a root for require; with no SCRIPT,\n"
+      "                        its main.lua runs\n"
       "      --no-watch        watch nothing; a SCRIPT's folder is otherwise\n"
       "      --natives PATH    a built shared object or a folder of them;\n"
       "                        default: natives/ beside the first watched\n"
@@ -154,10 +154,15 @@ static void print_help(void) {
       "                        run a module, then a function of it\n"
       "  -i, --interactive     a prompt afterwards; the program goes on "
       "behind\n"
-      "  -v, --verbose         also report the files that are watched\n"
+      "  -v, --verbose         also report what is watched: each root, how,\n"
+      "                        and each file that was loaded\n"
       "      --log text|json   how reports are written, on standard error\n"
       "      --version         versions of engine and VM\n"
       "  -h, --help            this text\n"
+      "\n"
+      "Left alone are dot files, backup and swap files of editors, and what a\n"
+      ".graftignore in a watched folder names, one pattern a line as in\n"
+      ".gitignore.\n"
       "\n"
       "main.lua may define init(), update(dt) and quit(). Exit status: 0, 1\n"
       "for a script error, 2 for wrong usage.\n",
@@ -388,6 +393,29 @@ static GraftStatus set_natives(GraftEngine *engine, const Options *options,
                             : GRAFT_OK;
 }
 
+// The file to run for what was named to be watched: the file itself, or
+// main.lua of the folder, or of the folder that a glob begins with.
+static void main_of(const char *watched, char *path, size_t size) {
+  struct stat info;
+  size_t length = strlen(watched);
+  if (stat(watched, &info) == 0 && !S_ISDIR(info.st_mode)) {
+    snprintf(path, size, "%s", watched);
+    return;
+  }
+  size_t literal = strcspn(watched, "*?[");
+  bool is_glob = literal < length && !is_folder(watched);
+  bool is_lua = length > 4 && strcmp(watched + length - 4, ".lua") == 0;
+  if (is_glob) {
+    while (literal > 0 && watched[literal - 1] != '/') literal--;
+    snprintf(path, size, "%.*smain.lua", (int)literal, watched);
+  } else if (is_lua) {
+    snprintf(path, size, "%s", watched); // that it is missing is to be told
+  } else {
+    snprintf(path, size, "%s%smain.lua", watched,
+             watched[length - 1] == '/' ? "" : "/");
+  }
+}
+
 // What runs: SCRIPT, the module of -m, or main.lua of the first folder.
 static GraftStatus run_program(GraftEngine *engine, const Options *options,
                                char *module, size_t size, GraftError *error) {
@@ -402,13 +430,8 @@ static GraftStatus run_program(GraftEngine *engine, const Options *options,
     snprintf(path, sizeof path, "%s", options->script);
   } else if (options->watch_count == 0) {
     return GRAFT_OK;
-  } else if (is_folder(options->watch[0])) {
-    size_t length = strlen(options->watch[0]);
-    bool slash = options->watch[0][length - 1] == '/';
-    snprintf(path, sizeof path, "%s%smain.lua", options->watch[0],
-             slash ? "" : "/");
   } else {
-    snprintf(path, sizeof path, "%s", options->watch[0]);
+    main_of(options->watch[0], path, sizeof path);
   }
   const char *slash = strrchr(path, '/');
   snprintf(module, size, "%.*s", (int)size - 1,
@@ -468,12 +491,7 @@ static void wait_until(Loop *self, double time) {
     double left = time - now();
     if (left <= 0) return;
     // Waits in steps, since a signal does not end the wait.
-    int milliseconds = left > 0.05 ? 50 : (int)(left * 1000);
-    if (milliseconds < 1) {
-      struct timespec rest = {0, (long)(left * 1e9)};
-      nanosleep(&rest, NULL);
-      return;
-    }
+    double milliseconds = left > 0.05 ? 50 : left * 1000;
     if (graft_engine_wait(self->engine, milliseconds)) {
       graft_engine_update(self->engine, NULL);
     }
@@ -552,7 +570,8 @@ static int run(GraftEngine *engine, const Options *options) {
     status = call(engine, module, "quit", NULL, &error);
   }
   if (status == GRAFT_OK) return 0;
-  show_error(options, &error);
+  // A syntax error was shown when it was found.
+  if (error.status != GRAFT_ESYNTAX) show_error(options, &error);
   return EXIT_SCRIPT;
 }
 
