@@ -528,7 +528,9 @@ static void resolve_enclosing(Patcher *self, Holders *holders, lua_State *L,
   if (!join_from_holder(holders, L, deferred)) {
     self->stale[deferred->pair] = true;
     file->patch.script->any_stale = true;
-    proto_at(self->vm, L, -2)->stale = true;
+    ScriptProto *proto = proto_at(self->vm, L, -2);
+    proto->stale = true;
+    proto->chunk->walk = self->vm->walk;
     bool news =
         file->patch.diff->changes[deferred->definition] == CHANGE_UPDATED;
     file->patch.results[deferred->definition].stale += news;

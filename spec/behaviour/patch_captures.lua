@@ -475,6 +475,40 @@ equal(0, #report.stale)
 equal("plain", a.think())
 ]])
 
+    case("a stale instance of code that a patch brought", { m = spawn }, [[
+local m = require "m"
+local a = m.spawn "a"
+change("m", 'return "none"', 'return "first"')
+equal("first", a.think())
+change("m", 'return "first"', 'return unheld')
+equal("first", a.think())
+change("m", 'return unheld', 'return "plain"')
+equal("plain", a.think())
+]])
+
+    case("a stale instance takes the code as soon as it can", { m = [[
+local M = {}
+function M.spawn(name)
+  local hp = 10
+  local g = {}
+  function g.other() return name end
+  function g.think() return name end
+  return g
+end
+return M
+]] }, [[
+local m = require "m"
+local a = m.spawn "a"
+local report = change("m", "return name end\n  return g",
+  "return hp end\n  return g")
+equal(1, #report.stale)
+equal("a", a.think())
+report = change("m", "local M", "-- Another save.\nlocal M")
+equal(0, #report.stale)
+equal("a", a.think())
+equal(10, m.spawn("b").think())
+]])
+
     case("a new local of the enclosing function", { m = spawn }, [[
 local m = require "m"
 local a = m.spawn "a"
