@@ -170,6 +170,10 @@ static void put_value(Patcher *self, PatchedFile *file, lua_State *L,
                       const Assignment *now) {
   int value = lua_gettop(L);
   const Assignment *old = statement_origin(file, now);
+  if (old == NULL && now->declares && now->value < 0) {
+    lua_pop(L, 1); // is nil, or a function that was put there first
+    return;
+  }
   if (!place_push(file->patch.script, L, &now->target)) {
     luaL_error(L, "%s:%d: nothing holds '%s'", file->patch.script->path,
                file->patch.unit->statements[now->statement].line,
@@ -445,11 +449,40 @@ static bool has_place(const PatchedFile *file, lua_State *L, int statement) {
   return found;
 }
 
+static bool is_prefix(const Path *target, const Path *path) {
+  if (target->name == NULL || target->variable != path->variable ||
+      target->key_count > path->key_count ||
+      strcmp(target->name, path->name) != 0) {
+    return false;
+  }
+  for (uint32_t i = 0; i < target->key_count; i++) {
+    if (strcmp(target->keys[i], path->keys[i]) != 0) return false;
+  }
+  return true;
+}
+
+// Whether a statement that runs above gives the name, or what holds it, a
+// value that the function is to replace.
+static bool is_given_above(const PatchedFile *file, int place) {
+  const Diff *diff = file->patch.diff;
+  const GraftUnit *unit = file->patch.unit;
+  const Path *path = &assignment_of(unit, diff->run[place], 0)->target;
+  for (int i = 0; i < place; i++) {
+    if (is_function(unit, diff->run[i])) continue;
+    const Statement *above = &unit->statements[diff->run[i]];
+    for (uint32_t k = 0; k < above->assignment_count; k++) {
+      const Assignment *given = assignment_of(unit, diff->run[i], k);
+      if (given->value >= 0 && is_prefix(&given->target, path)) return true;
+    }
+  }
+  return false;
+}
+
 static void run_functions(Patcher *self, PatchedFile *file, lua_State *L) {
   const Diff *diff = file->patch.diff;
   for (int i = 0; i < diff->run_count && self->status == GRAFT_OK; i++) {
     if (!is_function(file->patch.unit, diff->run[i]) ||
-        !has_place(file, L, diff->run[i])) {
+        !has_place(file, L, diff->run[i]) || is_given_above(file, i)) {
       continue;
     }
     run_statement(self, file, L, i);
