@@ -155,7 +155,7 @@ static int statement_partner(const Compose *self, int statement) {
 
 // New statements go before the next one that both sides have, so that what
 // follows sees their locals, but not before the last that both have.
-static void find_places(Compose *self) {
+static void guess_places(Compose *self) {
   int end = self->present->return_statement;
   if (end < 0) end = self->present->statement_count;
   int next = end;
@@ -170,6 +170,79 @@ static void find_places(Compose *self) {
     if (partner >= 0 && partner + 1 > last) last = partner + 1;
     if (self->place[i] < last) self->place[i] = last;
     if (self->place[i] > end) self->place[i] = end;
+  }
+}
+
+// A use of one of the file's locals at a place of the present source, by a
+// statement of the origin or a function in it.
+typedef struct Use {
+  int variable;
+  int statement;
+  int place;
+} Use;
+
+// What declares a local stands before what uses it.
+static void pull_declaration(Compose *self, const Use *use) {
+  int declared = self->origin->variables[use->variable].statement;
+  if (declared != use->statement && statement_partner(self, declared) < 0 &&
+      self->place[declared] > use->place) {
+    self->place[declared] = use->place;
+  }
+}
+
+static void push_use(Compose *self, const Use *use) {
+  int declared = self->origin->variables[use->variable].statement;
+  int partner = statement_partner(self, declared);
+  int least = partner >= 0 ? partner + 1 : self->place[declared];
+  if (self->place[use->statement] < least) {
+    self->place[use->statement] = least;
+  }
+}
+
+static bool is_file_local(const Compose *self, int variable) {
+  return variable >= 0 && self->origin->variables[variable].owner < 0;
+}
+
+static void visit_captures(Compose *self, int definition,
+                           void (*visit)(Compose *, const Use *)) {
+  const Definition *user = &self->origin->definitions[definition];
+  int partner = self->partner[definition];
+  Use use = {.statement = user->statement,
+             .place = partner >= 0
+                          ? self->present->definitions[partner].statement
+                          : self->place[user->statement]};
+  for (uint32_t i = 0; i < user->capture_count; i++) {
+    use.variable = user->captures[i].variable;
+    if (is_file_local(self, use.variable)) visit(self, &use);
+  }
+}
+
+static void visit_uses(Compose *self, int index,
+                       void (*visit)(Compose *, const Use *)) {
+  const Statement *statement = &self->origin->statements[index];
+  int end = statement->first_definition + statement->definition_count;
+  for (int i = statement->first_definition; i < end;
+       i = self->origin->definitions[i].subtree_end) {
+    if (self->function_kept[i]) visit_captures(self, i, visit);
+  }
+  if (!self->statement_kept[index]) return;
+  int partner = statement_partner(self, index);
+  Use use = {.statement = index,
+             .place = partner >= 0 ? partner : self->place[index]};
+  for (uint32_t i = 0; i < statement->read_count; i++) {
+    use.variable = self->origin->reads[statement->first_read + i].variable;
+    if (is_file_local(self, use.variable)) visit(self, &use);
+  }
+}
+
+// Uses come after declarations, so going backwards meets them first.
+static void find_places(Compose *self) {
+  guess_places(self);
+  for (int i = self->origin->statement_count - 1; i >= 0; i--) {
+    visit_uses(self, i, pull_declaration);
+  }
+  for (int i = 0; i < self->origin->statement_count; i++) {
+    visit_uses(self, i, push_use);
   }
 }
 
