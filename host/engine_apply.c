@@ -58,6 +58,7 @@ static GraftStatus switch_slot(Transaction *self, FilePatch *patch,
   uint64_t ref = (uint64_t)patch->results[definition].slot_ref;
   bool replaced = ref != 0;
   if (!replaced) ref = vm_copy_ref(engine->vm, (uint64_t)before);
+  patch->results[definition].slot_ref = 0; // `ref` owns it from here on
   BackingDesc desc = engine_backing(script, definition);
   desc.script = ref;
   desc.keep_version = patch->diff->changes[definition] != CHANGE_UPDATED;
@@ -67,7 +68,6 @@ static GraftStatus switch_slot(Transaction *self, FilePatch *patch,
     return status;
   }
   script->slot_refs[definition] = (int)ref;
-  patch->results[definition].slot_ref = 0;
   return GRAFT_OK;
 }
 
