@@ -3,6 +3,7 @@
 // The `engine` program: runs scripts, natives and a watcher from the command
 // line. It uses graft.h only, so it is also an example of a host.
 
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -372,15 +373,30 @@ static GraftStatus set_roots(GraftEngine *engine, const Options *options,
   return graft_engine_watch(engine, folder, error);
 }
 
-// Whether a folder has built objects; one of sources only is left for later.
-static GraftStatus set_natives(GraftEngine *engine, const Options *options,
-                               GraftError *error) {
-  for (int i = 0; i < options->native_count; i++) {
-    GraftStatus status =
-        graft_engine_natives(engine, options->natives[i], error);
-    if (status < 0) return status;
+static bool ends_with(const char *text, const char *end) {
+  size_t size = strlen(text);
+  size_t tail = strlen(end);
+  return size > tail && strcmp(text + size - tail, end) == 0;
+}
+
+// Whether a folder has files with this ending.
+static bool holds(const char *folder, const char *end) {
+  DIR *entries = opendir(folder);
+  if (entries == NULL) return false;
+  bool found = false;
+  for (struct dirent *entry = readdir(entries); entry != NULL && !found;
+       entry = readdir(entries)) {
+    found = ends_with(entry->d_name, end);
   }
-  if (options->native_count > 0 || options->watch_count == 0) return GRAFT_OK;
+  closedir(entries);
+  return found;
+}
+
+// natives/ beside the first watched folder. One that has sources only is told
+// of, since what they define will be missed.
+static GraftStatus set_default_natives(GraftEngine *engine,
+                                       const Options *options,
+                                       GraftError *error) {
   char first[PATH_MAX];
   snprintf(first, sizeof first, "%s", options->watch[0]);
   size_t size = strlen(first);
@@ -389,8 +405,27 @@ static GraftStatus set_natives(GraftEngine *engine, const Options *options,
   folder_of(first, folder, sizeof folder);
   char natives[PATH_MAX + 16];
   snprintf(natives, sizeof natives, "%s/natives", folder);
-  return is_folder(natives) ? graft_engine_natives(engine, natives, error)
-                            : GRAFT_OK;
+  if (holds(natives, ".so")) {
+    return graft_engine_natives(engine, natives, error);
+  }
+  if (holds(natives, ".c")) {
+    fprintf(stderr,
+            "engine: %s has C sources but no built shared object; build one "
+            "with -g -shared -fPIC and name it with --natives\n",
+            natives);
+  }
+  return GRAFT_OK;
+}
+
+static GraftStatus set_natives(GraftEngine *engine, const Options *options,
+                               GraftError *error) {
+  for (int i = 0; i < options->native_count; i++) {
+    GraftStatus status =
+        graft_engine_natives(engine, options->natives[i], error);
+    if (status < 0) return status;
+  }
+  if (options->native_count > 0 || options->watch_count == 0) return GRAFT_OK;
+  return set_default_natives(engine, options, error);
 }
 
 // The file to run for what was named to be watched: the file itself, or
