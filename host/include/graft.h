@@ -505,7 +505,8 @@ GRAFT_API void graft_engine_interrupt(GraftEngine *engine);
 // kept. A function goes by its registry name; one that is new to the module is
 // added where its neighbours in the unit stand. The unit's statements run only
 // if they were not cleared, and then only those that the module does not have
-// already; a changed initial value merges as on a save.
+// already; a changed initial value merges as on a save, and functions in a
+// statement that is new or changed come with it.
 //
 // `unit` is not changed, stays the caller's, and may be merged from units of
 // several modules. Until the next save of a file, which applies as usual, the

@@ -12,6 +12,7 @@
 typedef enum EditKind {
   EDIT_STATEMENT, // a statement of the origin, for one of the present or new
   EDIT_FIELD,     // `path = function`, for a function of a table constructor
+  EDIT_KEPT,      // the same for one of the present source that is kept
   EDIT_FUNCTION,  // parameters and body
   EDIT_DOT,       // a method's `:`, for a function that is none any more
 } EditKind;
@@ -21,7 +22,7 @@ typedef enum EditKind {
 typedef struct Edit {
   Range range;
   EditKind kind;
-  int index; // into the origin's statements or definitions
+  int index; // into the statements or definitions it is about
   int sequence;
 } Edit;
 
@@ -44,6 +45,7 @@ typedef struct Compose {
   bool *rendered; // stands in the composed text as a whole
   int *place;     // the present statement to be put before
   bool *replaced; // by present statement
+  bool *covered;  // by present definition: has its place in the result
   int inserted;   // statements
   int sequence;
   ARRAY(Edit) edits;
@@ -61,6 +63,7 @@ static void clear(Compose *self) {
   memory_free(allocator, self->rendered);
   memory_free(allocator, self->place);
   memory_free(allocator, self->replaced);
+  memory_free(allocator, self->covered);
   memory_free(allocator, self->edits.items);
   memory_free(allocator, self->placements.items);
   buffer_clear(&self->text);
@@ -71,6 +74,7 @@ static bool allocate(Compose *self) {
   size_t functions = (size_t)self->origin->definition_count + 1;
   size_t statements = (size_t)self->origin->statement_count + 1;
   size_t olds = (size_t)self->present->statement_count + 1;
+  size_t definitions = (size_t)self->present->definition_count + 1;
   self->diff = diff_new(allocator, self->present, self->origin);
   self->function_kept = memory_new(allocator, functions * sizeof(bool));
   self->partner = memory_new(allocator, functions * sizeof(int));
@@ -78,10 +82,11 @@ static bool allocate(Compose *self) {
   self->rendered = memory_new(allocator, statements * sizeof(bool));
   self->place = memory_new(allocator, statements * sizeof(int));
   self->replaced = memory_new(allocator, olds * sizeof(bool));
+  self->covered = memory_new(allocator, definitions * sizeof(bool));
   return self->diff != NULL && self->function_kept != NULL &&
          self->partner != NULL && self->statement_kept != NULL &&
          self->rendered != NULL && self->place != NULL &&
-         self->replaced != NULL;
+         self->replaced != NULL && self->covered != NULL;
 }
 
 // ---------------------------------------------------------------------------
@@ -335,15 +340,20 @@ static GraftStatus replace_function(Compose *self, int index, int partner) {
   return add_edit(self, EDIT_DOT, index, (Range){at, at + 1});
 }
 
+// Replaces the code where the present source has it; else the function comes
+// with the statement that it stands in.
 static GraftStatus place_function(Compose *self, int index) {
   const Definition *definition = &self->origin->definitions[index];
   int statement = definition->statement;
-  if (!self->function_kept[index] || self->rendered[statement]) return GRAFT_OK;
   int partner = self->partner[index];
-  if (partner >= 0 &&
+  bool kept = self->function_kept[index];
+  bool rendered = self->rendered[statement];
+  if (partner >= 0 && (kept || rendered)) self->covered[partner] = true;
+  if (kept && partner >= 0 &&
       !self->replaced[self->present->definitions[partner].statement]) {
     return replace_function(self, index, partner);
   }
+  if (!kept || rendered) return GRAFT_OK;
   int place = self->place[statement];
   if (defined_by(self->origin, statement) == index) {
     return insert(self, EDIT_STATEMENT, statement, place);
@@ -355,6 +365,23 @@ static GraftStatus place_function(Compose *self, int index) {
             definition->name, self->present->file);
   return error_at(self->error, self->origin->file, definition->line,
                   definition->column);
+}
+
+// Functions that a replaced statement had, and that no other has in its place,
+// stay as fields (U3).
+static GraftStatus keep_functions(Compose *self) {
+  const GraftUnit *present = self->present;
+  GraftStatus status = GRAFT_OK;
+  for (int i = 0; i < present->definition_count && status == GRAFT_OK;
+       i = present->definitions[i].subtree_end) {
+    int statement = present->definitions[i].statement;
+    if (self->replaced[statement] && !self->covered[i] &&
+        statement != present->return_statement &&
+        can_be_field(&present->definitions[i])) {
+      status = insert(self, EDIT_KEPT, i, statement + 1);
+    }
+  }
+  return status;
 }
 
 static GraftStatus plan_edits(Compose *self) {
@@ -374,7 +401,7 @@ static GraftStatus plan_edits(Compose *self) {
       status = place_function(self, k);
     }
   }
-  return status;
+  return status < 0 ? status : keep_functions(self);
 }
 
 // ---------------------------------------------------------------------------
@@ -429,14 +456,19 @@ static void add_statement(Compose *self, int index) {
   add_range(self, origin, at, statement->range.end);
 }
 
-static void add_field(Compose *self, int index) {
-  const Path *target = &self->origin->definitions[index].target;
+static void add_path(Compose *self, const Path *target) {
   buffer_add_text(&self->text, target->name);
   for (uint32_t i = 0; i < target->key_count; i++) {
     buffer_format(&self->text, ".%s", target->keys[i]);
   }
   buffer_add_text(&self->text, " = function");
-  add_function(self, index, false);
+}
+
+static void add_kept(Compose *self, int index) {
+  const Definition *definition = &self->present->definitions[index];
+  add_path(self, &definition->target);
+  add_range(self, self->present, definition->parameters_start,
+            definition->whole.end);
 }
 
 static void add_edited(Compose *self, const Edit *edit) {
@@ -446,7 +478,11 @@ static void add_edited(Compose *self, const Edit *edit) {
     add_statement(self, edit->index);
     break;
   case EDIT_FIELD:
-    add_field(self, edit->index);
+    add_path(self, &self->origin->definitions[edit->index].target);
+    add_function(self, edit->index, false);
+    break;
+  case EDIT_KEPT:
+    add_kept(self, edit->index);
     break;
   case EDIT_FUNCTION:
     name_self =
