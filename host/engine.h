@@ -54,6 +54,8 @@ typedef struct Plan {
   char *source_line; // that the error is about, or NULL
   uint64_t notice_ns;
   uint64_t settled_ns;
+  uint64_t read_ns;
+  uint64_t taken_ns; // when the watcher handed over its batch
   uint64_t planned_ns;
 } Plan;
 

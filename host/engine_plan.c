@@ -241,6 +241,7 @@ void engine_free_notices(GraftEngine *self) {
 void engine_on_batch(void *context, const WatchBatch *batch) {
   GraftEngine *self = context;
   Plan *plans = NULL;
+  uint64_t taken_ns = watch_now();
   for (size_t i = 0; i < batch->count; i++) {
     const WatchChange *change = &batch->changes[i];
     const char *path = engine_plain_path(change->path);
@@ -255,6 +256,8 @@ void engine_on_batch(void *context, const WatchBatch *batch) {
     if (plan == NULL) continue;
     plan->notice_ns = change->notice_ns;
     plan->settled_ns = change->settled_ns;
+    plan->read_ns = change->read_ns;
+    plan->taken_ns = taken_ns;
     plan->planned_ns = watch_now();
     plan->next = plans;
     plans = plan;

@@ -292,6 +292,7 @@ int main(int argc, char **argv) {
     bench_add_call(&bench);
     bench_add_unit(&bench);
     bench_add_patch(&bench);
+    bench_add_watch(&bench);
     run_cases(&bench);
   } else {
     fputs(usage, stderr);

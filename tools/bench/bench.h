@@ -58,5 +58,6 @@ void bench_add_registry(Bench *self);
 void bench_add_call(Bench *self);
 void bench_add_unit(Bench *self);
 void bench_add_patch(Bench *self);
+void bench_add_watch(Bench *self);
 
 #endif
