@@ -276,11 +276,50 @@ static void note_depends(Patcher *self, Script *script, int line,
   patcher_add_note(self, &note);
 }
 
+// What an unchanged expression was in the old unit.
+static Merge start_merge(Patcher *self, Script *script, int value,
+                         int old_value) {
+  const PatchedFile *file = script->patch;
+  return (Merge){.patcher = self,
+                 .script = script,
+                 .diff = file != NULL ? file->patch.diff : NULL,
+                 .line = script->unit->values[value].line,
+                 .old_value = old_value,
+                 .new_value = value};
+}
+
 // stack: … → …, base, new
-static void push_sides(Patcher *self, Script *script, lua_State *L, int value) {
-  Evaluation evaluation = {.script = script, .unit = script->unit};
-  depend_evaluate(self, L, &evaluation, value, DEPEND_BASE);
-  depend_evaluate(self, L, &evaluation, value, DEPEND_NEW);
+static void push_sides(const Merge *merge, lua_State *L) {
+  Script *script = merge->script;
+  const PatchedFile *file = script->patch;
+  Evaluation now = {.script = script, .unit = script->unit};
+  Evaluation before = now;
+  if (file != NULL) {
+    before.unit = file->patch.diff->old_unit;
+    before.variables = file->patch.diff->variable_new;
+    before.gone_ref = file->old_cells_ref;
+  }
+  depend_evaluate(merge->patcher, L, &before, merge->old_value, DEPEND_BASE);
+  depend_evaluate(merge->patcher, L, &now, merge->new_value, DEPEND_NEW);
+}
+
+// The same statement in the old unit.
+static const Statement *old_statement(const Script *script, int statement) {
+  const PatchedFile *file = script->patch;
+  if (file == NULL) return &script->unit->statements[statement];
+  int before = file->patch.diff->statement_old[statement];
+  return &file->patch.diff->old_unit->statements[before];
+}
+
+static const Assignment *old_assignment(const Script *script,
+                                        const Assignment *now) {
+  const PatchedFile *file = script->patch;
+  if (file == NULL) return now;
+  const Statement *after = &script->unit->statements[now->statement];
+  const Assignment *first = &script->unit->assignments[after->first_assignment];
+  const Statement *before = old_statement(script, now->statement);
+  return &file->patch.diff->old_unit
+              ->assignments[before->first_assignment + (uint32_t)(now - first)];
 }
 
 static void follow_value(Patcher *self, Script *script, lua_State *L,
@@ -296,28 +335,24 @@ static void follow_value(Patcher *self, Script *script, lua_State *L,
     note_depends(self, script, value->line, &assignment->target, "needs a call",
                  read);
   }
-  if (pure || evaluate_constructor(unit, assignment->value) >= 0) {
-    if (place_push(script, L, &assignment->target)) {
-      push_sides(self, script, L, assignment->value);
-      if (pure && evaluate_is_unknown(L, -1)) {
-        note_depends(self, script, value->line, &assignment->target,
-                     "cannot be computed any more", read);
-      }
-      Merge merge = {.patcher = self,
-                     .script = script,
-                     .line = value->line,
-                     .old_value = assignment->value,
-                     .new_value = assignment->value};
-      place_text(&assignment->target, merge.name, sizeof merge.name);
-      merge_place(&merge, L, top + 1);
+  if ((pure || evaluate_constructor(unit, assignment->value) >= 0) &&
+      place_push(script, L, &assignment->target)) {
+    Merge merge = start_merge(self, script, assignment->value,
+                              old_assignment(script, assignment)->value);
+    place_text(&assignment->target, merge.name, sizeof merge.name);
+    push_sides(&merge, L);
+    if (pure && evaluate_is_unknown(L, -1)) {
+      note_depends(self, script, value->line, &assignment->target,
+                   "cannot be computed any more", read);
     }
+    merge_place(&merge, L, top + 1);
   }
   lua_settop(L, top);
 }
 
 static void follow_return(Patcher *self, Script *script, lua_State *L,
-                          const Statement *statement) {
-  int value = statement->value;
+                          int statement) {
+  int value = script->unit->statements[statement].value;
   if (evaluate_constructor(script->unit, value) < 0) return;
   const Value *origin = &script->unit->values[value];
   const Path *read =
@@ -327,16 +362,12 @@ static void follow_return(Patcher *self, Script *script, lua_State *L,
   if (origin->has_call) {
     note_depends(self, script, origin->line, NULL, "needs a call", read);
   }
-  push_sides(self, script, L, value);
+  Merge merge =
+      start_merge(self, script, value, old_statement(script, statement)->value);
+  push_sides(&merge, L);
   vm_push(self->vm, L, script->value_ref);
   // stack: …, base, new, live
   if (lua_istable(L, -1) && lua_istable(L, -2)) {
-    Merge merge = {.patcher = self,
-                   .script = script,
-                   .line = origin->line,
-                   .old_value = value,
-                   .new_value = value};
-    snprintf(merge.name, sizeof merge.name, "%s", script->module);
     merge_tables(&merge, L, top + 1);
   }
   lua_settop(L, top);
@@ -362,7 +393,7 @@ void depend_follow(Patcher *self, Script *script, lua_State *L, int statement) {
   const Statement *now = &unit->statements[statement];
   if (self->depend_count == 0) return;
   luaL_checkstack(L, 16, "depend");
-  if (now->kind == STATEMENT_RETURN) follow_return(self, script, L, now);
+  if (now->kind == STATEMENT_RETURN) follow_return(self, script, L, statement);
   for (uint32_t i = 0; i < now->assignment_count; i++) {
     const Assignment *assignment =
         &unit->assignments[now->first_assignment + i];

@@ -188,8 +188,8 @@ static Merge merge_of_field(const Merge *self, lua_State *L, int key) {
   }
   size_t used = strlen(field.name);
   if (lua_type(L, key) == LUA_TSTRING) {
-    snprintf(field.name + used, sizeof field.name - used, ".%s",
-             lua_tostring(L, key));
+    snprintf(field.name + used, sizeof field.name - used, "%s%s",
+             used > 0 ? "." : "", lua_tostring(L, key));
   } else {
     char text[40];
     value_text(L, key, text, sizeof text);
@@ -315,13 +315,28 @@ static bool is_same_source(const Merge *self, lua_State *L, int object) {
   return lua_rawequal(L, object + NOW, object + BASE);
 }
 
+// A table that the source only names is the same when it is that one.
+static bool is_named(const GraftUnit *unit, int value) {
+  return value >= 0 && unit->values[value].kind == VALUE_NAME;
+}
+
+// Whether what is there is what the source gave.
+static bool is_untouched(const Merge *self, lua_State *L, int object) {
+  return is_named(old_unit(self), self->old_value)
+             ? lua_rawequal(L, object + BASE, object + LIVE)
+             : merge_equal(L, object + BASE, object + LIVE);
+}
+
 static bool takes_known(const Merge *self, lua_State *L, int object) {
   if (is_same_source(self, L, object) ||
       lua_rawequal(L, object + NOW, object + LIVE)) {
     return false;
   }
-  if (merge_equal(L, object + BASE, object + LIVE)) return true;
-  if (merge_equal(L, object + NOW, object + LIVE)) return false;
+  if (is_untouched(self, L, object)) return true;
+  if (!is_named(new_unit(self), self->new_value) &&
+      merge_equal(L, object + NOW, object + LIVE)) {
+    return false;
+  }
   note_keep(self, L, object);
   return false;
 }

@@ -165,6 +165,12 @@ Merge statement_merge(Patcher *self, const PatchedFile *file,
   return merge;
 }
 
+// A constant that has no variable in the VM, only in what is computed from it.
+static bool is_compiled_away(const GraftUnit *unit, const Path *target) {
+  return target->variable >= 0 && target->key_count == 0 &&
+         unit->variables[target->variable].attribute == ATTRIBUTE_CONSTANT;
+}
+
 // stack: …, value → …
 static void put_value(Patcher *self, PatchedFile *file, lua_State *L,
                       const Assignment *now) {
@@ -179,7 +185,11 @@ static void put_value(Patcher *self, PatchedFile *file, lua_State *L,
                file->patch.unit->statements[now->statement].line,
                now->target.name);
   }
-  if (old != NULL) {
+  if (old != NULL && is_compiled_away(file->patch.unit, &now->target)) {
+    statement_push_base(self, file, L, old);
+    lua_pushvalue(L, value);
+    depend_add(self, L, value + 1);
+  } else if (old != NULL) {
     statement_push_base(self, file, L, old);
     lua_pushvalue(L, value);
     Merge merge = statement_merge(self, file, old, now);
