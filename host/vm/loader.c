@@ -346,6 +346,7 @@ static void prepare_exchange(Vm *vm, lua_State *L, void *context) {
                                         .main = vm->main,
                                         .walker = vm->walker,
                                         .skip = lua_topointer(L, -1),
+                                        .raw = vm->raw,
                                         .begin = add_exchange,
                                         .context = self});
 }

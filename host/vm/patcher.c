@@ -13,7 +13,9 @@
 
 Patcher *patcher_new(Vm *vm) {
   Patcher *self = memory_new(&vm->allocator, sizeof *self);
-  if (self != NULL) self->vm = vm;
+  if (self == NULL) return NULL;
+  self->vm = vm;
+  pointer_map_init(&self->patched, &vm->allocator);
   return self;
 }
 
@@ -310,6 +312,7 @@ void patcher_free(Patcher *self) {
   memory_free(allocator, self->notes.items);
   memory_free(allocator, self->deferred.items);
   memory_free(allocator, self->stale);
+  pointer_map_clear(&self->patched);
   memory_free(allocator, self);
 }
 

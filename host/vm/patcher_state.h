@@ -45,7 +45,7 @@ struct PatchedFile {
   int statements_ref; // place in diff->run + 1 → maker
   int holders_ref;    // list of closures that hold wanted variables
   int holder_count;
-  PointerMap plans;              // old prototype → ClosurePlan
+  PointerMap plans; // old prototype → ClosurePlan
   ClosurePlan *plan_list;
   // What the script was, once it is `installed`.
   bool installed;
@@ -53,9 +53,9 @@ struct PatchedFile {
   CellState *old_states;
   int *old_slot_refs;
   int old_cells_ref;
-  ScriptProto *old_protos; // copies, in the order of chunks
-  bool *ran;               // by place in diff->run
-  int running;             // the new statement that runs now
+  ScriptProto *old_protos;   // copies, in the order of chunks
+  bool *ran;                 // by place in diff->run
+  int running;               // the new statement that runs now
   const void *running_proto; // what it was compiled to, or NULL
   int cleanups_ref;          // of old statements that go or change
 };
@@ -78,18 +78,19 @@ struct Patcher {
   bool swept;
   bool committed;
   bool undone;
-  bool *stale; // by pair
+  PointerMap patched; // prototypes of the patched scripts → ScriptProto
+  bool *stale;        // by pair
   size_t reference_count;
   int journal_ref;
   int journal_count;
   int journaled_ref; // set of tables
   // depend.c
-  int depend_ref;       // list of changed places
+  int depend_ref; // list of changed places
   int depend_count;
   int pin_count;        // behind them
   int depend_active;    // that do not have their live values now
   int depend_index_ref; // object → set of changed keys
-  GraftStatus status; // of what runs protected
+  GraftStatus status;   // of what runs protected
   GraftError *error;
 };
 

@@ -51,7 +51,8 @@ static inline unsigned raw_byte(const void *object, size_t offset) {
   return ((const unsigned char *)object)[offset];
 }
 
-// Each of these files has, beside the sizes RAW_SLOT and RAW_NODE:
+// Each of these files has, beside the sizes RAW_SLOT and RAW_NODE, and
+// RAW_FIRST, the key of the first slot of an array:
 //   raw_slot(slot)             what a slot of an array holds; reads the object
 //   raw_slot_address(slot)     the same without reading it; any bits if plain
 //   raw_array(table)           its array part, slots of RAW_SLOT bytes

@@ -9,6 +9,7 @@
 enum {
   RAW_SLOT = 16, // a TValue
   RAW_NODE = 24, // a Node
+  RAW_FIRST = 1,
   SLOT_TAG = 8,
   NODE_KEY_TAG = 9,
   NODE_KEY = 16,

@@ -9,6 +9,7 @@
 enum {
   RAW_SLOT = 8,  // a TValue
   RAW_NODE = 24, // a Node
+  RAW_FIRST = 0,
   NODE_KEY = 8,
   TABLE_ARRAY = 16,
   TABLE_METATABLE = 32,

@@ -9,6 +9,7 @@
 #include "vm/cell.h"
 #include "vm/patcher_state.h"
 #include "vm/proto.h"
+#include "vm/settle.h"
 
 // ---------------------------------------------------------------------------
 // One closure
@@ -199,14 +200,18 @@ static void add_silent_note(Patcher *self, PatchedFile *file, int definition) {
   patcher_add_note(self, &note);
 }
 
-// Closures of scripts that are not patched stay; their prototypes are in use.
+// Whether the prototype is of a script that is patched.
+static bool is_patched(void *context, const void *proto) {
+  const Patcher *self = context;
+  return pointer_map_find(&self->patched, proto) != NULL;
+}
+
+// Closures of other scripts stay, as those of no definition do.
 static bool concerns(void *context, const void *proto) {
   const Patcher *self = context;
-  ScriptProto *entry = script_find_proto(self->vm, proto);
+  ScriptProto *entry = pointer_map_find(&self->patched, proto);
   if (entry == NULL) return false;
-  if (entry->chunk->script->patch != NULL && entry->definition >= 0) {
-    return true;
-  }
+  if (entry->definition >= 0) return true;
   entry->chunk->walk = self->vm->walk;
   return false;
 }
@@ -249,22 +254,24 @@ static void note_running(void *context, lua_State *L, const void *proto) {
   if (now >= 0 && file->rework[now]) file->patch.results[now].running++;
 }
 
-// What Graft itself holds, in the private table, which is not walked.
+static void offer(Patcher *self, Sweep *sweep, lua_State *L, int ref) {
+  if (ref == VM_NO_REF || settle_field(sweep, ref)) return;
+  vm_push(self->vm, L, ref);
+  sweep_offer(sweep);
+}
+
+// What Graft itself holds, in the private table, which is not walked. The
+// module's table goes first: all functions of the module lead to it.
 static void begin(void *context, Sweep *sweep, lua_State *L) {
   Patcher *self = context;
   for (Script *script = self->vm->scripts; script != NULL;
        script = script->next) {
+    offer(self, sweep, L, script->value_ref);
+    offer(self, sweep, L, script->cells_ref);
+    offer(self, sweep, L, script->environment_ref);
     for (int i = 0; i < script->unit->definition_count; i++) {
-      if (script->slot_refs[i] == VM_NO_REF) continue;
-      vm_push(self->vm, L, script->slot_refs[i]);
-      sweep_offer(sweep);
+      offer(self, sweep, L, script->slot_refs[i]);
     }
-    vm_push(self->vm, L, script->cells_ref);
-    sweep_offer(sweep);
-    vm_push(self->vm, L, script->value_ref);
-    sweep_offer(sweep);
-    vm_push(self->vm, L, script->environment_ref);
-    sweep_offer(sweep);
   }
 }
 
@@ -553,11 +560,24 @@ static void resolve_module(Patcher *self, lua_State *L,
 // The whole
 // ---------------------------------------------------------------------------
 
+static void add_patched(Patcher *self, const Script *script, lua_State *L) {
+  for (ScriptChunk *chunk = script->chunks; chunk != NULL;
+       chunk = chunk->next) {
+    for (size_t i = 0; i < chunk->count; i++) {
+      ScriptProto *entry = &chunk->protos[i];
+      if (!pointer_map_set(&self->patched, entry->proto, entry)) {
+        luaL_error(L, "out of memory");
+      }
+    }
+  }
+}
+
 static void prepare(Vm *vm, lua_State *L, void *context) {
   Patcher *self = context;
   for (size_t i = 0; i < self->files.count; i++) {
     lua_newtable(L);
     self->files.items[i]->holders_ref = vm_ref(vm, L);
+    add_patched(self, self->files.items[i]->patch.script, L);
   }
   vm->walk++;
   self->swept = true;
@@ -685,7 +705,9 @@ static void start_count(Vm *vm, lua_State *L, void *context) {
                                         .main = vm->main,
                                         .walker = vm->walker,
                                         .skip = lua_topointer(L, -1),
+                                        .raw = vm->raw,
                                         .judge = count_orphan,
+                                        .concerns = is_patched,
                                         .context = self});
 }
 

@@ -7,7 +7,7 @@
 #include "vm/sweep_inner.h"
 
 // Slots read, and steps taken, for one reference.
-enum { SLOT_BUDGET = 64, DEPTH_LIMIT = 4 };
+enum { SLOT_BUDGET = 128, DEPTH_LIMIT = 4 };
 
 // How far ahead of the slot in hand objects are fetched into the cache: first
 // the object, then what it points to.
@@ -17,6 +17,8 @@ typedef struct Settle {
   Sweep *sweep;
   int budget;
   int depth;
+  // What is being looked into. What leads back to it adds nothing.
+  const void *path[DEPTH_LIMIT];
 } Settle;
 
 static bool is_settled(Settle *self, RawRef ref);
@@ -94,12 +96,20 @@ static bool table_is_settled(Settle *self, const void *table) {
          table_ref_is_settled(self, raw_metatable(table));
 }
 
+static bool is_on_path(const Settle *self, const void *object) {
+  for (int i = 0; i < self->depth; i++) {
+    if (self->path[i] == object) return true;
+  }
+  return false;
+}
+
 static bool is_settled(Settle *self, RawRef ref) {
   if (ref.kind == RAW_PLAIN) return true;
   bool is_function = ref.kind == RAW_LUA_FUNCTION || ref.kind == RAW_C_FUNCTION;
   if (!is_function && set_has(&self->sweep->visited, ref.object)) return true;
+  if (is_on_path(self, ref.object)) return true;
   if (ref.kind == RAW_OTHER || self->depth >= DEPTH_LIMIT) return false;
-  self->depth++;
+  self->path[self->depth++] = ref.object;
   bool settled = is_function ? function_is_settled(self, ref)
                              : table_is_settled(self, ref.object);
   self->depth--;
@@ -109,7 +119,7 @@ static bool is_settled(Settle *self, RawRef ref) {
 bool settle_is_settled(Sweep *self) {
   if (!self->desc.raw) return false;
   lua_State *W = self->desc.walker;
-  Settle settle = {self, SLOT_BUDGET, 0};
+  Settle settle = {.sweep = self, .budget = SLOT_BUDGET};
   RawRef ref = {lua_topointer(W, -1), RAW_TABLE};
   if (lua_type(W, -1) == LUA_TFUNCTION) {
     ref.kind = lua_iscfunction(W, -1) ? RAW_C_FUNCTION : RAW_LUA_FUNCTION;
@@ -148,7 +158,7 @@ static bool large_array_is_settled(Sweep *self, RawSlots array) {
   const char *slot = array.first;
   for (size_t i = 0; i < array.count; i++, slot += RAW_SLOT) {
     fetch_ahead(slot, array.count - i);
-    Settle settle = {self, SLOT_BUDGET, 0};
+    Settle settle = {.sweep = self, .budget = SLOT_BUDGET};
     if (!is_settled(&settle, raw_slot(slot))) return false;
   }
   return true;
@@ -156,7 +166,7 @@ static bool large_array_is_settled(Sweep *self, RawSlots array) {
 
 static bool large_nodes_are_settled(Sweep *self, RawSlots nodes) {
   for (size_t i = 0; i < nodes.count; i++) {
-    Settle settle = {self, SLOT_BUDGET, 0};
+    Settle settle = {.sweep = self, .budget = SLOT_BUDGET};
     RawSlots node = {nodes.first + i * RAW_NODE, 1};
     if (!nodes_are_settled(&settle, node)) return false;
   }
@@ -168,6 +178,17 @@ bool settle_has_settled(Sweep *self) {
   const void *table = lua_topointer(self->desc.walker, -1);
   return large_array_is_settled(self, raw_array(table)) &&
          large_nodes_are_settled(self, raw_nodes(table));
+}
+
+bool settle_field(Sweep *self, int n) {
+  if (!self->desc.raw) return false;
+  RawSlots array = raw_array(self->desc.skip);
+  if (n < RAW_FIRST || (size_t)(n - RAW_FIRST) >= array.count) return false;
+  RawRef ref = raw_slot(array.first + (size_t)(n - RAW_FIRST) * RAW_SLOT);
+  Settle settle = {.sweep = self, .budget = SLOT_BUDGET};
+  if (!is_settled(&settle, ref)) return false;
+  if (ref.kind == RAW_TABLE) sweep_add_visited(self, ref.object);
+  return true;
 }
 
 // ---------------------------------------------------------------------------

@@ -23,4 +23,9 @@ bool settle_is_settled(Sweep *self);
 // or not it was met itself.
 bool settle_has_settled(Sweep *self);
 
+// The same for field `n` of the table that the sweep skips; a table that is
+// settled then counts as visited, so that what leads to it is settled soon.
+// May raise.
+bool settle_field(Sweep *self, int n);
+
 #endif

@@ -48,8 +48,7 @@ static void set_grow(Sweep *self) {
   set->capacity = capacity;
 }
 
-// True when the object was not there yet.
-static bool set_add(Sweep *self, const void *object) {
+bool sweep_add_visited(Sweep *self, const void *object) {
   PointerSet *set = &self->visited;
   if (set->count * 2 >= set->capacity) set_grow(self);
   const void **place = set_place(set, object);
@@ -323,7 +322,7 @@ static void enter(Sweep *self, int depth) {
 }
 
 static bool first_visit(Sweep *self, int type, const void *object) {
-  if (type != LUA_TFUNCTION) return set_add(self, object);
+  if (type != LUA_TFUNCTION) return sweep_add_visited(self, object);
   SweepFunction *entry = function_entry(self, object);
   if (entry->entered) return false;
   entry->entered = true;
@@ -409,8 +408,9 @@ static int walk(lua_State *W) {
   Sweep *self = lua_touserdata(W, -1);
   lua_settop(W, FIXED_COUNT);
   luaL_checkstack(W, (DEPTH_LIMIT + 4) * SLOTS_PER_DEPTH, "sweep");
-  for (int i = 1; i <= FIXED_COUNT; i++) set_add(self, lua_topointer(W, i));
-  if (self->desc.skip != NULL) set_add(self, self->desc.skip);
+  for (int i = 1; i <= FIXED_COUNT; i++)
+    sweep_add_visited(self, lua_topointer(W, i));
+  if (self->desc.skip != NULL) sweep_add_visited(self, self->desc.skip);
   if (self->desc.begin != NULL) {
     self->desc.begin(self->desc.context, self, W);
   }

@@ -38,4 +38,7 @@ static inline SweepFunction *function_place(SweepFunction *functions,
   return &functions[at];
 }
 
+// True when the object was not there yet. May raise on the walker.
+bool sweep_add_visited(Sweep *self, const void *object);
+
 #endif
