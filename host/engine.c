@@ -13,11 +13,26 @@
 // Events
 // ---------------------------------------------------------------------------
 
+static void fill_text(const char **text) {
+  if (*text == NULL) *text = "";
+}
+
+// What a callback is given when there is no memory to keep the event.
+static GraftEvent filled(const GraftEvent *event) {
+  GraftEvent copy = *event;
+  fill_text(&copy.name);
+  fill_text(&copy.file);
+  fill_text(&copy.from);
+  fill_text(&copy.to);
+  fill_text(&copy.message);
+  fill_text(&copy.source);
+  return copy;
+}
+
 void engine_emit(GraftEngine *self, const GraftEvent *event) {
   const GraftEvent *kept = report_add(&self->report, event);
-  if (kept == NULL) return;
   // A listener may cause further events, which may move this one.
-  GraftEvent copy = *kept;
+  GraftEvent copy = kept != NULL ? *kept : filled(event);
   if (self->on_lua_event != NULL && self->on_lua_event(self, &copy)) return;
   if (self->desc.on_event != NULL) {
     self->desc.on_event(self->desc.context, &copy);
@@ -43,17 +58,25 @@ static bool is_script(const Backing *backing) {
   return backing != NULL && backing->kind == BACKING_SCRIPT;
 }
 
-// New code of a script was put in place by the transaction already.
-static bool is_same_kind(const Backing *from, const Backing *to) {
+// Scripts replace each other where a transaction has put the new code in place
+// already, and where a file is loaded again, which gives it a second life
+// beside the first. Only a pin exchanges them.
+static bool are_scripts(const Backing *from, const Backing *to) {
   return is_script(from) && is_script(to);
 }
 
 static void on_switch(void *context, GraftFn *fn, const Backing *from,
                       const Backing *to) {
   GraftEngine *self = context;
-  if (self->updating && is_same_kind(from, to)) return;
+  if (!self->pinning && are_scripts(from, to)) return;
   EngineSwap *swap = ARRAY_PUSH(&self->allocator, &self->swaps);
-  if (swap == NULL) return;
+  if (swap == NULL) {
+    engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
+                                    .name = fn->name,
+                                    .message = "out of memory: Lua code keeps "
+                                               "the backing that it holds"});
+    return;
+  }
   *swap = (EngineSwap){.fn = fn};
   if (from != NULL) swap->from = backing_retain(from);
   if (to != NULL) swap->to = backing_retain(to);
@@ -484,7 +507,9 @@ GraftStatus graft_engine_swap(GraftEngine *engine, const char *name,
     return error_set(error, GRAFT_ENOTFOUND, "no function is called '%s'",
                      name);
   }
+  engine->pinning = true;
   GraftStatus status = slot_pin_text(fn, backing, error);
+  engine->pinning = false;
   engine_show_swaps(engine);
   return status;
 }

@@ -102,6 +102,7 @@ struct GraftEngine {
 
   GraftReport report;      // of this safe point
   bool updating;           // inside a safe point
+  bool pinning;            // a backing is being chosen by hand
   const char *reverting;   // the function whose old version is being put back
   ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done
   void *listeners;         // of bindings/

@@ -182,7 +182,7 @@ static GraftStatus set_script(GraftEngine *self, const PlanDesc *source,
                                             .path = source->path,
                                             .owner = file});
   if (script == NULL) return error_memory(error);
-  script_free(file->script);
+  script_supersede(file->script);
   file->script = script;
   engine_set_unit(self, file, unit);
   engine_prime(self, source->path, source->contents, source->size);

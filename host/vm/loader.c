@@ -9,6 +9,7 @@
 #include "registry/slot.h"
 #include "vm/cell.h"
 #include "vm/chunk.h"
+#include "vm/proto.h"
 #include "vm/state.h"
 #include "vm/stub.h"
 #include "vm/sweep.h"
@@ -79,11 +80,17 @@ static void finish(Script *script, lua_State *L) {
 // require
 // ---------------------------------------------------------------------------
 
-// stack: name, file
+// stack: name, file. The loader may be called long after it was made, so the
+// chunk itself tells what script it is, if it still is one.
 static int load_script(lua_State *L) {
-  Script *script = lua_touserdata(L, lua_upvalueindex(1));
-  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
+  ScriptProto *entry = script_find_proto(vm_of(L), proto_of(L, 1));
+  if (entry == NULL) {
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+  }
+  Script *script = entry->chunk->script;
   script_run(script, L, lua_gettop(L) - 1);
   complete_value(script->vm, L, script->module);
   finish(script, L);
@@ -100,9 +107,8 @@ static int load_natives(lua_State *L) {
 }
 
 static int push_script_loader(lua_State *L, Script *script) {
-  lua_pushlightuserdata(L, script);
   script_push_chunk(script, L);
-  lua_pushcclosure(L, load_script, 2);
+  lua_pushcclosure(L, load_script, 1);
   lua_pushstring(L, script->path);
   return 2;
 }

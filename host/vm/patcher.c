@@ -281,6 +281,7 @@ void patcher_commit(Patcher *self) {
     begin_probation(file);
     script_prune_chunks(file->patch.script);
   }
+  script_free_unseen(self->vm);
 #if VM_LUAJIT
   luaJIT_setmode(self->vm->main, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
 #endif

@@ -115,6 +115,32 @@ void old_code_free(const GraftAllocator *allocator, OldCode *self) {
   memory_free(allocator, self);
 }
 
+void script_supersede(Script *self) {
+  if (self == NULL) return;
+  self->superseded = true;
+  // The slots have other closures soon.
+  memset(self->slot_refs, 0,
+         sizeof(int) * (size_t)self->unit->definition_count);
+}
+
+static bool is_unseen(const Script *self) {
+  for (const ScriptChunk *chunk = self->chunks; chunk != NULL;
+       chunk = chunk->next) {
+    if (chunk->walk >= self->vm->walk) return false;
+  }
+  return true;
+}
+
+void script_free_unseen(Vm *vm) {
+  Script *next = NULL;
+  for (Script *script = vm->scripts; script != NULL; script = next) {
+    next = script->next;
+    if (script->superseded && script->running == 0 && is_unseen(script)) {
+      script_free(script);
+    }
+  }
+}
+
 void script_prune_chunks(Script *self) {
   ScriptChunk *next = NULL;
   for (ScriptChunk *chunk = self->chunks; chunk != NULL; chunk = next) {
@@ -199,7 +225,9 @@ void script_run(Script *self, lua_State *L, int arg_count) {
   int base = lua_gettop(L) - arg_count;
   Vm *vm = self->vm;
   begin_hook(vm, L);
+  self->running++; // stays when the chunk raises
   lua_call(L, arg_count, LUA_MULTRET);
+  self->running--;
   end_hook(vm, L);
   if (lua_gettop(L) < base) lua_pushnil(L);
   lua_settop(L, base);

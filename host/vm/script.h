@@ -79,6 +79,8 @@ struct Script {
   int value_ref;          // what the chunk returned
   int environment_ref;    // a function with the chunk's environment
   bool loaded;            // the chunk has returned
+  bool superseded;        // the file was loaded again
+  int running;            // calls of the chunk under way
   bool any_stale;         // a closure may be behind its definition (P4)
   void *owner;            // the engine's
   void *patch;            // during a transaction, the patcher's
@@ -95,6 +97,12 @@ typedef struct ScriptDesc {
 // NULL when out of memory.
 Script *script_new(const ScriptDesc *desc);
 void script_free(Script *self);
+
+// The file was loaded again: what stems from this script lives on as it is.
+void script_supersede(Script *self); // NULL-safe
+
+// Frees superseded scripts that the last walk saw nothing of.
+void script_free_unseen(Vm *vm);
 
 // Keeps the closure that the module shows for a definition in the private
 // table: its reference, or VM_NO_REF when what is there now is something else
