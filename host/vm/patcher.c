@@ -294,6 +294,7 @@ void patcher_undo(Patcher *self) {
   defer_undo(self);
   journal_undo(self);
   replace_undo(self);
+  silent_undo(self);
 }
 
 void patcher_free(Patcher *self) {

@@ -115,6 +115,8 @@ bool statement_gives_function(const GraftUnit *unit, int statement);
 
 // silent.c: finds the functions that fall silent.
 void silent_find(PatchedFile *file);
+// After an undo: closures of the new code that calls handed on fall silent.
+void silent_undo(Patcher *self);
 
 // Adds a note, unless there is the same already; `file` is borrowed. False when
 // out of memory.

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 
-#include <string.h>
-
+#include "vm/evaluate.h"
 #include "vm/patcher_state.h"
 #include "vm/place.h"
 #include "vm/statement.h"
 
-// Whether the new file still gives the name a value.
-static bool is_assigned(const PatchedFile *file, const Path *old) {
-  const GraftUnit *unit = file->patch.unit;
-  for (int i = 0; i < unit->assignment_count; i++) {
-    if (statement_same_target(file->patch.diff, old,
-                              &unit->assignments[i].target)) {
+// Whether a later statement gave the name another value.
+static bool is_given_below(const PatchedFile *file, const Assignment *gone) {
+  const GraftUnit *unit = file->patch.diff->old_unit;
+  for (int i = (int)(gone - unit->assignments) + 1; i < unit->assignment_count;
+       i++) {
+    const Assignment *other = &unit->assignments[i];
+    if (!other->in_block && path_equal(&other->target, &gone->target)) {
       return true;
     }
   }
@@ -25,7 +25,14 @@ static void remove_value(Patcher *self, PatchedFile *file, lua_State *L,
   const Diff *diff = file->patch.diff;
   Path target = gone->target;
   if (target.name == NULL || target.computed || gone->in_block ||
-      target.variable == VARIABLE_LOCAL || is_assigned(file, &target)) {
+      target.variable == VARIABLE_LOCAL || is_given_below(file, gone)) {
+    return;
+  }
+  // Another assignment may be left, which then counts; one that runs merges.
+  const Assignment *left = statement_find_last(file, &target);
+  if (left != NULL &&
+      (left->in_block || left->result > 0 ||
+       diff->statement_changes[left->statement] != STATEMENT_SAME)) {
     return;
   }
   if (target.variable >= 0) {
@@ -36,8 +43,10 @@ static void remove_value(Patcher *self, PatchedFile *file, lua_State *L,
   luaL_checkstack(L, 16, "statement");
   if (place_push(file->patch.script, L, &target)) {
     statement_push_base(self, file, L, gone);
-    lua_pushnil(L);
-    Merge merge = statement_merge(self, file, gone, NULL);
+    evaluate_push(
+        &(Evaluation){.script = file->patch.script, .unit = diff->new_unit}, L,
+        left != NULL ? left->value : -1);
+    Merge merge = statement_merge(self, file, gone, left);
     merge_place(&merge, L, top + 1);
   }
   lua_settop(L, top);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 #include "vm/patcher_state.h"
+#include "vm/proto.h"
 
 // Whether nothing but the statement itself has handed the function on: it has
 // no name, or is a field of a table that has none, as in `on{hit = function`.
@@ -49,4 +50,57 @@ void silent_find(PatchedFile *file) {
     file->silent[i] = !is_kept(diff, i) &&
                       (now < 0 || hands_over(&old->statements[statement]));
   }
+}
+
+// ---------------------------------------------------------------------------
+// Undone code
+// ---------------------------------------------------------------------------
+
+static bool judge_undone(void *context, lua_State *L, const void *proto) {
+  Patcher *self = context;
+  const ScriptProto *entry = script_find_proto(self->vm, proto);
+  if (entry == NULL || entry->chunk->fresh == NULL || entry->definition < 0) {
+    return false;
+  }
+  luaL_checkstack(L, 8, "sweep");
+  vm_push(self->vm, L, self->vm->silent_ref);
+  lua_call(L, 0, 1);
+  return true;
+}
+
+// Whether a call may have put a function of the new code somewhere.
+static bool has_handed_over(const Patcher *self) {
+  for (size_t i = 0; i < self->files.count; i++) {
+    const PatchedFile *file = self->files.items[i];
+    const Diff *diff = file->patch.diff;
+    for (int k = 0; k < diff->run_count; k++) {
+      if (file->ran[k] && diff->new_unit->statements[diff->run[k]].has_call) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+static void prepare(Vm *vm, lua_State *L, void *context) {
+  Patcher *self = context;
+  vm_push_private(vm, L);
+  self->swept = true;
+  sweep_init(&self->sweep, &(SweepDesc){.allocator = &vm->allocator,
+                                        .L = L,
+                                        .main = vm->main,
+                                        .walker = vm->walker,
+                                        .skip = lua_topointer(L, -1),
+                                        .judge = judge_undone,
+                                        .context = self});
+}
+
+void silent_undo(Patcher *self) {
+  if (!has_handed_over(self)) return;
+  Vm *vm = self->vm;
+  if (self->swept) sweep_clear(&self->sweep);
+  self->swept = false;
+  if (vm_protect(vm, prepare, self, NULL) < 0) return;
+  self->sweep.desc.L = vm->L;
+  if (sweep_run(&self->sweep) != LUA_OK) lua_pop(vm->L, 1);
 }

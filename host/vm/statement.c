@@ -72,6 +72,25 @@ const Assignment *statement_origin(const PatchedFile *file,
   return found;
 }
 
+const Assignment *statement_find_last(const PatchedFile *file,
+                                      const Path *old) {
+  const GraftUnit *unit = file->patch.unit;
+  for (int i = unit->assignment_count - 1; i >= 0; i--) {
+    if (statement_same_target(file->patch.diff, old,
+                              &unit->assignments[i].target)) {
+      return &unit->assignments[i];
+    }
+  }
+  return NULL;
+}
+
+// Whether an unchanged statement below gives the name its value.
+static bool is_given_below(const PatchedFile *file, const Assignment *old) {
+  const Assignment *last = statement_find_last(file, &old->target);
+  return last != NULL && !last->in_block &&
+         file->patch.diff->statement_changes[last->statement] == STATEMENT_SAME;
+}
+
 static bool is_plain_global(const Path *target) {
   return target->name != NULL && !target->computed && target->key_count == 0 &&
          target->variable == VARIABLE_GLOBAL;
@@ -178,6 +197,10 @@ static void put_value(Patcher *self, PatchedFile *file, lua_State *L,
   const Assignment *old = statement_origin(file, now);
   if (old == NULL && now->declares && now->value < 0) {
     lua_pop(L, 1); // is nil, or a function that was put there first
+    return;
+  }
+  if (old != NULL && is_given_below(file, old)) {
+    lua_pop(L, 1);
     return;
   }
   if (!place_push(file->patch.script, L, &now->target)) {

@@ -20,6 +20,10 @@ const Assignment *statement_origin(const PatchedFile *file,
 // Whether paths of the old and the new unit name the same.
 bool statement_same_target(const Diff *diff, const Path *old, const Path *now);
 
+// The last assignment of the new unit to what a path of the old one names, or
+// NULL.
+const Assignment *statement_find_last(const PatchedFile *file, const Path *old);
+
 // A merge of what an old and a new assignment give; either may be NULL.
 Merge statement_merge(Patcher *self, const PatchedFile *file,
                       const Assignment *old, const Assignment *now);
