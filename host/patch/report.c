@@ -35,6 +35,7 @@ static bool is_failure(const GraftEvent *event) {
 
 const GraftEvent *report_add(GraftReport *self, const GraftEvent *event) {
   GraftEvent copy = *event;
+  self->failed |= is_failure(event); // also when there is no room for it
   bool kept = keep(self, &copy.name) && keep(self, &copy.file) &&
               keep(self, &copy.from) && keep(self, &copy.to) &&
               keep(self, &copy.message) && keep(self, &copy.source);
@@ -42,7 +43,6 @@ const GraftEvent *report_add(GraftReport *self, const GraftEvent *event) {
       kept ? ARRAY_PUSH(self->arena.allocator, &self->events) : NULL;
   if (added == NULL) return NULL;
   *added = copy;
-  self->failed |= is_failure(event);
   return added;
 }
 
