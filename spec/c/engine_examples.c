@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+//
+// The examples of graft.h, run. That they are those of graft.h is checked,
+// too: each of their lines stands in this file. host_20.c, the README's host,
+// runs as a program of its own.
+
+#include <ctype.h>
+
+#include "engine_support.h"
+
+// --- At the top ------------------------------------------------------------
+
+static int running = 3;
+
+static double gravity(double height) {
+  running--;
+  return height * 9.81;
+}
+
+static int top(void) {
+  GraftCall call = {0};
+  GraftEngine *engine = NULL;
+  GraftError error;
+  if (graft_engine_open(&(GraftEngineDesc){0}, &engine, &error) < 0) {
+    fprintf(stderr, "%s\n", error.message);
+    return 1;
+  }
+  graft_engine_register(engine, "physics.gravity", (GraftNative)gravity,
+                        "double(double)", &error);
+  graft_engine_watch(engine, "scripts", &error);
+  graft_engine_require(engine, "main", &error);
+  GraftFn *update = graft_engine_fn(engine, "main.update");
+  while (running) {
+    graft_engine_update(engine, NULL);
+    graft_fn_call(update, &call, &error);
+  }
+  graft_engine_close(engine);
+  return 0;
+}
+
+// --- Typed handles ---------------------------------------------------------
+
+static double typed(GraftFn *fn, double height) {
+  GraftError error;
+  GraftNative const *gravity = graft_fn_typed(fn, "double(double)", &error);
+  double g = ((double (*)(double))GRAFT_LOAD(gravity))(height);
+  return g;
+}
+
+// --- Units -----------------------------------------------------------------
+
+static GraftError error;
+
+static int report(const GraftError *told) {
+  printf("FAIL units: %s\n", told->message);
+  return 1;
+}
+
+static bool is_think(void *context, const GraftUnitFunction *function) {
+  (void)context;
+  return strcmp(function->name, "ai.goblin.think") == 0;
+}
+
+static int patch(GraftEngine *engine, const char *text) {
+  GraftUnit *unit = NULL;
+  GraftUnitDesc desc = {.source = text, .module = "ai.goblin"};
+  if (graft_unit_compile(&desc, &unit, &error) < 0) return report(&error);
+  graft_unit_retain_functions(unit, &(GraftUnitFilter){is_think, NULL});
+  graft_unit_clear_statements(unit);
+  graft_engine_merge(engine, unit, NULL, &error);
+  graft_unit_free(unit);
+  return 0;
+}
+
+// --- Running them ----------------------------------------------------------
+
+static double number_of(Host *host, const char *name) {
+  return host_number(host, graft_engine_fn(host->engine, name), 0);
+}
+
+static void run_units(Host *host) {
+  mkdir("ai", 0777);
+  host_write(host, "ai/goblin.lua",
+             "local M = {}\nfunction M.think() return 1 end\n"
+             "function M.act() return 1 end\nreturn M\n");
+  host_require(host, "ai.goblin");
+  patch(host->engine,
+        "local M = {}\nfunction M.think() return 2 end\n"
+        "function M.act() return 2 end\nerror 'never runs'\nreturn M\n");
+  CHECK("the example on units", number_of(host, "ai.goblin.think") == 2 &&
+                                    number_of(host, "ai.goblin.act") == 1);
+}
+
+static void run_all(void) {
+  Host host;
+  host_open(&host, NULL);
+  if (chdir(host.folder) != 0) exit(2);
+  mkdir("scripts", 0777);
+  host_write(&host, "scripts/main.lua",
+             "local physics = require 'physics'\n"
+             "function update() physics.gravity(1) end\n");
+  CHECK("the example at the top", top() == 0 && running == 0);
+  host_register(&host, "physics.gravity", (GraftNative)gravity,
+                "double(double)");
+  GraftFn *fn = graft_engine_fn(host.engine, "physics.gravity");
+  CHECK("the example on typed handles", typed(fn, 2) == 2 * 9.81);
+  run_units(&host);
+  host_write(&host, "scripts/main.lua",
+             "local physics, count = require 'physics', 0\n"
+             "function update()\n"
+             "  count = count + 1\n"
+             "  if count == 3 then return physics.gravity(1) end\n"
+             "end\n");
+  CHECK("the README's host", system(SPEC_HOST " > out.txt") == 0);
+  host_write(&host, "scripts/main.lua", "error 'on purpose'\n");
+  CHECK("tells an error",
+        system(SPEC_HOST " > out.txt; grep -q '^scripts/main.lua:1: on "
+                         "purpose' out.txt") == 0);
+  host_close(&host);
+}
+
+// --- Comparing with the header ---------------------------------------------
+
+static char *read_file(const char *path) {
+  FILE *file = fopen(path, "rb");
+  char *text = calloc(1, 200000);
+  if (file == NULL || text == NULL) {
+    perror(path);
+    exit(2);
+  }
+  size_t size = fread(text, 1, 199999, file);
+  text[size] = '\0';
+  fclose(file);
+  return text;
+}
+
+// Whether a line with this text, but for what is in front, is in the source.
+static bool has_line(const char *source, const char *line, size_t size) {
+  for (const char *at = source; *at != '\0'; at += strcspn(at, "\n") + 1) {
+    const char *start = at;
+    while (*start == ' ') start++;
+    if (strcspn(start, "\n") == size && memcmp(start, line, size) == 0) {
+      return true;
+    }
+    if (at[strcspn(at, "\n")] == '\0') break;
+  }
+  return false;
+}
+
+// Lines of examples are comments that are indented.
+static void compare(void) {
+  char *header = read_file(SPEC_HEADER);
+  char *source = read_file(SPEC_SOURCE);
+  int lines = 0, missing = 0;
+  for (char *at = strtok(header, "\n"); at != NULL; at = strtok(NULL, "\n")) {
+    if (strncmp(at, "//   ", 5) != 0) continue;
+    while (*at == '/' || *at == ' ') at++;
+    lines++;
+    if (has_line(source, at, strlen(at))) continue;
+    missing++;
+    printf("# graft.h has an example with \"%s\"\n", at);
+  }
+  CHECK("graft.h has examples", lines > 20);
+  CHECK("and they are what ran", missing == 0);
+  free(header);
+  free(source);
+}
+
+int main(void) {
+  compare();
+  run_all();
+  return check_status();
+}
