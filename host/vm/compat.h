@@ -11,6 +11,11 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+// The headers do not say that these never return, which compilers and checkers
+// want to know.
+__attribute__((noreturn)) int lua_error(lua_State *L);
+__attribute__((noreturn)) int luaL_error(lua_State *L, const char *format, ...);
+
 #if LUA_VERSION_NUM == 501
 #define VM_LUAJIT 1
 #include <luajit.h>
