@@ -2,10 +2,8 @@
 
 #include "vm/statement.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "base/buffer.h"
 #include "base/error.h"
 #include "vm/cell.h"
 #include "vm/chunk.h"
@@ -17,110 +15,8 @@
 #include "vm/proto.h"
 
 // ---------------------------------------------------------------------------
-// What a statement is
+// What kind of run
 // ---------------------------------------------------------------------------
-
-static const Assignment *assignment_of(const GraftUnit *unit, int statement,
-                                       uint32_t place) {
-  return &unit->assignments[unit->statements[statement].first_assignment +
-                            place];
-}
-
-bool statement_same_target(const Diff *diff, const Path *old, const Path *now) {
-  if (old->name == NULL || now->name == NULL || old->computed ||
-      now->computed || old->key_count != now->key_count) {
-    return false;
-  }
-  if (old->variable >= 0) {
-    if (diff->variable_new[old->variable] != now->variable) return false;
-  } else if (old->variable != now->variable ||
-             strcmp(old->name, now->name) != 0) {
-    return false;
-  }
-  for (uint32_t k = 0; k < now->key_count; k++) {
-    if (strcmp(old->keys[k], now->keys[k]) != 0) return false;
-  }
-  return true;
-}
-
-static const Assignment *find_target(const Diff *diff, int old_statement,
-                                     const Assignment *now) {
-  const Statement *old = &diff->old_unit->statements[old_statement];
-  for (uint32_t i = old->assignment_count; i > 0; i--) {
-    const Assignment *assignment =
-        assignment_of(diff->old_unit, old_statement, i - 1);
-    if (!assignment->in_block &&
-        statement_same_target(diff, &assignment->target, &now->target)) {
-      return assignment;
-    }
-  }
-  return NULL;
-}
-
-const Assignment *statement_origin(const PatchedFile *file,
-                                   const Assignment *now) {
-  const Diff *diff = file->patch.diff;
-  int paired = diff->statement_old[now->statement];
-  const Assignment *found = paired >= 0 ? find_target(diff, paired, now) : NULL;
-  for (int i = diff->old_unit->statement_count - 1; i >= 0 && found == NULL;
-       i--) {
-    int after = diff->statement_new[i];
-    if (after < 0 || diff->statement_changes[after] != STATEMENT_SAME) {
-      found = find_target(diff, i, now);
-    }
-  }
-  return found;
-}
-
-const Assignment *statement_find_last(const PatchedFile *file,
-                                      const Path *old) {
-  const GraftUnit *unit = file->patch.unit;
-  for (int i = unit->assignment_count - 1; i >= 0; i--) {
-    if (statement_same_target(file->patch.diff, old,
-                              &unit->assignments[i].target)) {
-      return &unit->assignments[i];
-    }
-  }
-  return NULL;
-}
-
-// Whether an unchanged statement below gives the name its value.
-static bool is_given_below(const PatchedFile *file, const Assignment *old) {
-  const Assignment *last = statement_find_last(file, &old->target);
-  return last != NULL && !last->in_block &&
-         file->patch.diff->statement_changes[last->statement] == STATEMENT_SAME;
-}
-
-static bool is_plain_global(const Path *target) {
-  return target->name != NULL && !target->computed && target->key_count == 0 &&
-         target->variable == VARIABLE_GLOBAL;
-}
-
-// Globals are assigned from C, as main chunks do: a strict global table lets
-// both declare new ones, and no function.
-bool statement_gives_values(const PatchedFile *file, int statement) {
-  const GraftUnit *unit = file->patch.unit;
-  const Statement *now = &unit->statements[statement];
-  if (now->kind == STATEMENT_LOCAL) return true;
-  if (now->kind != STATEMENT_ASSIGNMENT) return false;
-  bool origin = false;
-  bool global = true;
-  for (uint32_t i = 0; i < now->assignment_count; i++) {
-    const Assignment *assignment = assignment_of(unit, statement, i);
-    const Path *target = &assignment->target;
-    if (target->name == NULL || target->computed) return false;
-    if (statement_origin(file, assignment) != NULL) origin = true;
-    if (!is_plain_global(target)) global = false;
-  }
-  return origin || global;
-}
-
-bool statement_gives_function(const GraftUnit *unit, int statement) {
-  const Statement *now = &unit->statements[statement];
-  if (now->kind == STATEMENT_LOCAL_FUNCTION) return true;
-  return now->kind == STATEMENT_FUNCTION && now->assignment_count == 1 &&
-         is_plain_global(&assignment_of(unit, statement, 0)->target);
-}
 
 // Whether all that it does is to name functions.
 static bool is_function(const GraftUnit *unit, int statement) {
@@ -133,7 +29,7 @@ static bool is_function(const GraftUnit *unit, int statement) {
     return false;
   }
   for (uint32_t i = 0; i < now->assignment_count; i++) {
-    int value = assignment_of(unit, statement, i)->value;
+    int value = statement_assignment(unit, statement, i)->value;
     if (value < 0 || unit->values[value].kind != VALUE_FUNCTION) return false;
   }
   return now->assignment_count > 0;
@@ -141,139 +37,10 @@ static bool is_function(const GraftUnit *unit, int statement) {
 
 static bool is_pure(const GraftUnit *unit, int statement) {
   for (uint32_t i = 0; i < unit->statements[statement].assignment_count; i++) {
-    int value = assignment_of(unit, statement, i)->value;
+    int value = statement_assignment(unit, statement, i)->value;
     if (!evaluate_is_pure(unit, value)) return false;
   }
   return true;
-}
-
-// ---------------------------------------------------------------------------
-// Putting values where they belong
-// ---------------------------------------------------------------------------
-
-void statement_push_base(Patcher *self, const PatchedFile *file, lua_State *L,
-                         const Assignment *old) {
-  const Diff *diff = file->patch.diff;
-  if (old->value >= 0 && old->result > 0) {
-    evaluate_push_unknown(L);
-    return;
-  }
-  depend_evaluate(self, L,
-                  &(Evaluation){.script = file->patch.script,
-                                .unit = diff->old_unit,
-                                .variables = diff->variable_new,
-                                .gone_ref = file->old_cells_ref},
-                  old->value, DEPEND_BASE);
-}
-
-Merge statement_merge(Patcher *self, const PatchedFile *file,
-                      const Assignment *old, const Assignment *now) {
-  const Diff *diff = file->patch.diff;
-  Merge merge = {.patcher = self,
-                 .script = file->patch.script,
-                 .diff = diff,
-                 .old_value = old != NULL ? old->value : -1,
-                 .new_value = now != NULL ? now->value : -1};
-  if (now != NULL) {
-    merge.line = diff->new_unit->statements[now->statement].line;
-    place_text(&now->target, merge.name, sizeof merge.name);
-  } else {
-    merge.line = diff->old_unit->statements[old->statement].line;
-    place_text(&old->target, merge.name, sizeof merge.name);
-  }
-  return merge;
-}
-
-// A constant that has no variable in the VM, only in what is computed from it.
-static bool is_compiled_away(const GraftUnit *unit, const Path *target) {
-  return target->variable >= 0 && target->key_count == 0 &&
-         unit->variables[target->variable].attribute == ATTRIBUTE_CONSTANT;
-}
-
-// stack: …, value → …
-static void put_value(Patcher *self, PatchedFile *file, lua_State *L,
-                      const Assignment *now) {
-  int value = lua_gettop(L);
-  const Assignment *old = statement_origin(file, now);
-  if (old == NULL && now->declares && now->value < 0) {
-    lua_pop(L, 1); // is nil, or a function that was put there first
-    return;
-  }
-  if (old != NULL && is_given_below(file, old)) {
-    lua_pop(L, 1);
-    return;
-  }
-  if (!place_push(file->patch.script, L, &now->target)) {
-    luaL_error(L, "%s:%d: nothing holds '%s'", file->patch.script->path,
-               file->patch.unit->statements[now->statement].line,
-               now->target.name);
-  }
-  if (old != NULL && is_compiled_away(file->patch.unit, &now->target)) {
-    statement_push_base(self, file, L, old);
-    lua_pushvalue(L, value);
-    depend_add(self, L, value + 1);
-  } else if (old != NULL) {
-    statement_push_base(self, file, L, old);
-    lua_pushvalue(L, value);
-    Merge merge = statement_merge(self, file, old, now);
-    merge_place(&merge, L, value + 1);
-  } else {
-    lua_pushvalue(L, value);
-    place_set(self, L, value + 1);
-  }
-  lua_settop(L, value - 1);
-}
-
-// The results of a statement lie from `first` on.
-static void put_results(Patcher *self, PatchedFile *file, lua_State *L,
-                        int statement, int first) {
-  const GraftUnit *unit = file->patch.unit;
-  for (uint32_t i = 0; i < unit->statements[statement].assignment_count; i++) {
-    lua_pushvalue(L, first + (int)i);
-    put_value(self, file, L, assignment_of(unit, statement, i));
-  }
-}
-
-// Another table is returned than before: the one that the other files have
-// gets its fields.
-static void add_fields(Patcher *self, lua_State *L, int from, int module) {
-  journal_add_table(self, L, module);
-  lua_pushnil(L);
-  while (lua_next(L, from)) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, module);
-  }
-}
-
-// What a changed `return` gives is the module's table, which stays the same.
-static void put_module(Patcher *self, PatchedFile *file, lua_State *L,
-                       int statement, int result) {
-  const Diff *diff = file->patch.diff;
-  int before = diff->statement_old[statement];
-  int old_value = before >= 0 ? diff->old_unit->statements[before].value : -1;
-  int new_value = diff->new_unit->statements[statement].value;
-  int top = lua_gettop(L);
-  statement_push_base(self, file, L,
-                      &(Assignment){.value = old_value, .result = 0});
-  lua_pushvalue(L, result);
-  vm_push(self->vm, L, file->patch.script->value_ref);
-  // stack: base, new, live
-  if (lua_istable(L, -1) && lua_istable(L, -2) && !lua_rawequal(L, -1, -2)) {
-    if (evaluate_constructor(diff->old_unit, old_value) >= 0 &&
-        evaluate_constructor(diff->new_unit, new_value) >= 0) {
-      Merge merge = {.patcher = self,
-                     .script = file->patch.script,
-                     .diff = diff,
-                     .line = diff->new_unit->statements[statement].line,
-                     .old_value = old_value,
-                     .new_value = new_value};
-      merge_tables(&merge, L, top + 1);
-    } else {
-      add_fields(self, L, result, top + 3);
-    }
-  }
-  lua_settop(L, top);
 }
 
 // ---------------------------------------------------------------------------
@@ -334,7 +101,7 @@ static bool keep_function(Patcher *self, PatchedFile *file, lua_State *L,
   const GraftUnit *unit = file->patch.unit;
   const Statement *now = &unit->statements[statement];
   if (now->assignment_count != 1 || now->definition_count == 0) return false;
-  const Assignment *assignment = assignment_of(unit, statement, 0);
+  const Assignment *assignment = statement_assignment(unit, statement, 0);
   if (assignment->in_block || assignment->value < 0 ||
       unit->values[assignment->value].kind != VALUE_FUNCTION ||
       assignment->target.computed) {
@@ -450,9 +217,9 @@ static void run_statement(Patcher *self, PatchedFile *file, lua_State *L,
   if (!call_statement(self, file, L, statement)) return;
   if (statement_gives_values(file, statement) ||
       statement_gives_function(file->patch.unit, statement)) {
-    put_results(self, file, L, statement, top + 1);
+    statement_put_results(self, file, L, statement, top + 1);
   } else if (now->kind == STATEMENT_RETURN) {
-    put_module(self, file, L, statement, top + 1);
+    statement_put_module(self, file, L, statement, top + 1);
   }
   lua_settop(L, top);
 }
@@ -474,7 +241,7 @@ static bool has_place(const PatchedFile *file, lua_State *L, int statement) {
   int top = lua_gettop(L);
   bool found = true;
   for (uint32_t i = 0; i < unit->statements[statement].assignment_count; i++) {
-    const Path *target = &assignment_of(unit, statement, i)->target;
+    const Path *target = &statement_assignment(unit, statement, i)->target;
     found = found && target->name != NULL && !target->computed &&
             place_push(file->patch.script, L, target);
     lua_settop(L, top);
@@ -499,12 +266,12 @@ static bool is_prefix(const Path *target, const Path *path) {
 static bool is_given_above(const PatchedFile *file, int place) {
   const Diff *diff = file->patch.diff;
   const GraftUnit *unit = file->patch.unit;
-  const Path *path = &assignment_of(unit, diff->run[place], 0)->target;
+  const Path *path = &statement_assignment(unit, diff->run[place], 0)->target;
   for (int i = 0; i < place; i++) {
     if (is_function(unit, diff->run[i])) continue;
     const Statement *above = &unit->statements[diff->run[i]];
     for (uint32_t k = 0; k < above->assignment_count; k++) {
-      const Assignment *given = assignment_of(unit, diff->run[i], k);
+      const Assignment *given = statement_assignment(unit, diff->run[i], k);
       if (given->value >= 0 && is_prefix(&given->target, path)) return true;
     }
   }
@@ -544,51 +311,6 @@ static void run_phase(Patcher *self, lua_State *L,
   }
 }
 
-// ---------------------------------------------------------------------------
-// What is not undone
-// ---------------------------------------------------------------------------
-
-static void add_call(Buffer *text, const PatchedFile *file,
-                     const Statement *statement) {
-  if (text->size > 0) buffer_add_text(text, ", ");
-  if (statement->kind == STATEMENT_CALL && statement->callee.name != NULL) {
-    char name[96];
-    place_text(&statement->callee, name, sizeof name);
-    buffer_format(text, "%s at ", name);
-  }
-  buffer_format(text, "%s:%d", file->patch.script->path, statement->line);
-}
-
-// Puts the list behind the first line of the message, before the traceback.
-static void add_to_message(GraftError *error, const char *calls) {
-  char message[sizeof error->message];
-  size_t first = strcspn(error->message, "\n");
-  snprintf(message, sizeof message, "%.*s\n(not undone: calls of %.400s)%s",
-           (int)(first < 500 ? first : 500), error->message, calls,
-           error->message + first);
-  memcpy(error->message, message, sizeof message);
-}
-
-// Assignments are undone, but not what functions did that were called (T2).
-static void list_calls(Patcher *self) {
-  Buffer text;
-  buffer_init(&text, &self->vm->allocator);
-  for (size_t i = 0; i < self->files.count; i++) {
-    const PatchedFile *file = self->files.items[i];
-    const Diff *diff = file->patch.diff;
-    for (int k = 0; k < diff->run_count; k++) {
-      const Statement *statement = &diff->new_unit->statements[diff->run[k]];
-      if (file->ran[k] && statement->has_call) {
-        add_call(&text, file, statement);
-      }
-    }
-  }
-  if (text.size > 0 && self->error != NULL) {
-    add_to_message(self->error, buffer_text(&text));
-  }
-  buffer_clear(&text);
-}
-
 void statement_run_all(Patcher *self, lua_State *L) {
   run_phase(self, L, run_gone_cleanups);
   run_phase(self, L, statement_remove_values);
@@ -597,6 +319,6 @@ void statement_run_all(Patcher *self, lua_State *L) {
   if (self->status == GRAFT_OK) {
     depend_follow_all(self, L);
   } else {
-    list_calls(self);
+    statement_list_calls(self);
   }
 }

@@ -12,6 +12,10 @@
 
 typedef struct PatchedFile PatchedFile;
 
+// statement_values.c. The `place`-th assignment of a statement.
+const Assignment *statement_assignment(const GraftUnit *unit, int statement,
+                                       uint32_t place);
+
 // The old assignment that a new one replaces, or NULL: of those in statements
 // that changed or went, the one to the same name.
 const Assignment *statement_origin(const PatchedFile *file,
@@ -31,6 +35,17 @@ Merge statement_merge(Patcher *self, const PatchedFile *file,
 // Pushes what an old value was when the source gave it.
 void statement_push_base(Patcher *self, const PatchedFile *file, lua_State *L,
                          const Assignment *old);
+
+// Puts what a statement gave, from `first` on L, where it belongs; the values
+// stay. The second is for a `return`. Raise.
+void statement_put_results(Patcher *self, PatchedFile *file, lua_State *L,
+                           int statement, int first);
+void statement_put_module(Patcher *self, PatchedFile *file, lua_State *L,
+                          int statement, int first);
+
+// statement_calls.c: adds to the error what calls were made, because
+// assignments are undone, but not what functions did that were called (T2).
+void statement_list_calls(Patcher *self);
 
 // remove.c: takes away what removed assignments gave (S5). Raises.
 void statement_remove_values(Patcher *self, PatchedFile *file, lua_State *L);
