@@ -77,7 +77,7 @@ static void save(Live *self, int number) {
   if (renames) {
     rename(other, path);
   } else {
-    close(fd);
+    close(fd); // cppcheck-suppress doubleFree
   }
 }
 
