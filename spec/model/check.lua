@@ -116,8 +116,9 @@ local HOLDERS = {
   end,
   function(f) return function() return f end end,
   function(f)
-    local get = coroutine.wrap(function(...)
-      while true do coroutine.yield((...)) end
+    -- Not in `...`: LuaJIT loses that where it compiles a loop that yields.
+    local get = coroutine.wrap(function(held)
+      while true do coroutine.yield(held) end
     end)
     get(f)
     return get

@@ -119,6 +119,7 @@ function model.new(random)
     instances = {}, held = {}, removed = {} }
   for _ = 1, 3 + random(4) do add_var(self, random) end
   for _ = 1, 3 + random(8) do add_item(self, random) end
+  for _, item in ipairs(self.items) do item.patched_code = item.code end
   return self
 end
 
@@ -398,6 +399,7 @@ local function delete_item(self, random)
   if not item or item.was_called then return end
   table.remove(self.items, place)
   item.gone = true
+  if not item.patched_code then return end -- Nobody has seen it.
   item.code = item.patched_code
   self.removed[#self.removed + 1] = item
 end
