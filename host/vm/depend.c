@@ -181,8 +181,9 @@ static void pin_read(Patcher *self, const Evaluation *evaluation, lua_State *L,
 
 void depend_evaluate(Patcher *self, lua_State *L, const Evaluation *evaluation,
                      int value, DependSide side) {
-  const Value *origin = &evaluation->unit->values[value < 0 ? 0 : value];
-  for (uint32_t i = 0; value >= 0 && i < origin->read_count; i++) {
+  const Value *origin =
+      value >= 0 ? &evaluation->unit->values[value] : NULL; // nil has none
+  for (uint32_t i = 0; origin != NULL && i < origin->read_count; i++) {
     pin_read(self, evaluation, L,
              &evaluation->unit->reads[origin->first_read + i]);
   }
