@@ -8,7 +8,6 @@
 #define GRAFT_SPEC_ENGINE_SUPPORT_H
 
 #include <ftw.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,20 +91,19 @@ static inline bool host_require(Host *self, const char *module) {
 
 // --- Checks ----------------------------------------------------------------
 
-// Every text up to NULL is in `text`.
-static inline void check_holds(const char *name, const char *text, ...) {
-  va_list parts;
-  va_start(parts, text);
-  const char *part = va_arg(parts, const char *);
-  while (part != NULL && strstr(text, part) != NULL) {
-    part = va_arg(parts, const char *);
-  }
-  va_end(parts);
+// Every part up to NULL is in `text`.
+static inline void check_parts(const char *name, const char *text,
+                               const char *const *parts) {
+  while (*parts != NULL && strstr(text, *parts) != NULL) parts++;
+  const char *part = *parts;
   char why[1600];
   snprintf(why, sizeof why, "no \"%s\" in \"%s\"", part != NULL ? part : "",
            text);
   check_report(name, part == NULL, why);
 }
+
+#define check_holds(name, text, ...)                                           \
+  check_parts((name), (text), (const char *const[]){__VA_ARGS__})
 
 static inline void check_code(const char *name, GraftStatus got,
                               GraftStatus expected, const GraftError *error) {
