@@ -296,6 +296,13 @@ static bool has_same_source(const Merge *self) {
          new_unit(self)->values[self->new_value].fingerprint;
 }
 
+// A call that stands in an edited statement, and is not itself edited, is made
+// again with the statement; what it gave at first stays.
+static bool is_same_call(const Merge *self) {
+  return has_same_source(self) &&
+         new_unit(self)->values[self->new_value].has_call;
+}
+
 // A value of which only the live one is known.
 static bool takes_unknown(const Merge *self, lua_State *L, int object) {
   if (has_same_source(self) || lua_rawequal(L, object + NOW, object + LIVE)) {
@@ -346,6 +353,7 @@ static bool takes_new(const Merge *self, lua_State *L, int object) {
   bool decided = false;
   bool takes = takes_function(self, L, object, &decided);
   if (decided) return takes;
+  if (is_same_call(self)) return false;
   bool unknown = evaluate_is_unknown(L, object + BASE);
   if (unknown) {
     takes = takes_unknown(self, L, object);

@@ -42,7 +42,7 @@ static void remove_value(Patcher *self, PatchedFile *file, lua_State *L,
   int top = lua_gettop(L);
   luaL_checkstack(L, 16, "statement");
   if (place_push(file->patch.script, L, &target)) {
-    statement_push_base(self, file, L, gone);
+    statement_push_base(self, file, L, gone, top + 1);
     evaluate_push(
         &(Evaluation){.script = file->patch.script, .unit = diff->new_unit}, L,
         left != NULL ? left->value : -1);

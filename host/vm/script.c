@@ -8,6 +8,7 @@
 #include "vm/cell.h"
 #include "vm/chunk.h"
 #include "vm/defer.h"
+#include "vm/given.h"
 #include "vm/proto.h"
 #include "vm/state.h"
 
@@ -236,6 +237,7 @@ void script_run(Script *self, lua_State *L, int arg_count) {
 void script_finish(Script *self, lua_State *L) {
   vm_unref(self->vm, self->value_ref);
   self->value_ref = vm_ref(self->vm, L);
+  given_add_script(self, L);
   self->loaded = true;
 }
 

@@ -32,9 +32,10 @@ const Assignment *statement_find_last(const PatchedFile *file, const Path *old);
 Merge statement_merge(Patcher *self, const PatchedFile *file,
                       const Assignment *old, const Assignment *now);
 
-// Pushes what an old value was when the source gave it.
+// Pushes what an old value was when the source gave it, to the place at
+// `object`, or 0.
 void statement_push_base(Patcher *self, const PatchedFile *file, lua_State *L,
-                         const Assignment *old);
+                         const Assignment *old, int object);
 
 // Puts what a statement gave, from `first` on L, where it belongs; the values
 // stay. The second is for a `return`. Raise.

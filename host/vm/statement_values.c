@@ -6,6 +6,7 @@
 
 #include "vm/depend.h"
 #include "vm/evaluate.h"
+#include "vm/given.h"
 #include "vm/patcher_state.h"
 #include "vm/place.h"
 
@@ -120,10 +121,12 @@ bool statement_gives_function(const GraftUnit *unit, int statement) {
 // ---------------------------------------------------------------------------
 
 void statement_push_base(Patcher *self, const PatchedFile *file, lua_State *L,
-                         const Assignment *old) {
+                         const Assignment *old, int object) {
   const Diff *diff = file->patch.diff;
-  if (old->value >= 0 && old->result > 0) {
-    evaluate_push_unknown(L);
+  if (object != 0 && old->value >= 0 &&
+      diff->old_unit->values[old->value].has_call &&
+      evaluate_constructor(diff->old_unit, old->value) < 0) {
+    given_push(L, object);
     return;
   }
   depend_evaluate(self, L,
@@ -177,17 +180,22 @@ static void put_value(Patcher *self, PatchedFile *file, lua_State *L,
                now->target.name);
   }
   if (old != NULL && is_compiled_away(file->patch.unit, &now->target)) {
-    statement_push_base(self, file, L, old);
+    statement_push_base(self, file, L, old, value + 1);
     lua_pushvalue(L, value);
     depend_add(self, L, value + 1);
   } else if (old != NULL) {
-    statement_push_base(self, file, L, old);
+    statement_push_base(self, file, L, old, value + 1);
     lua_pushvalue(L, value);
     Merge merge = statement_merge(self, file, old, now);
     merge_place(&merge, L, value + 1);
   } else {
     lua_pushvalue(L, value);
     place_set(self, L, value + 1);
+  }
+  lua_settop(L, value + 2);
+  if (now->value >= 0 && file->patch.unit->values[now->value].has_call) {
+    lua_pushvalue(L, value);
+    given_set(self, L, value + 1);
   }
   lua_settop(L, value - 1);
 }
@@ -222,8 +230,7 @@ void statement_put_module(Patcher *self, PatchedFile *file, lua_State *L,
   int old_value = before >= 0 ? diff->old_unit->statements[before].value : -1;
   int new_value = diff->new_unit->statements[statement].value;
   int top = lua_gettop(L);
-  statement_push_base(self, file, L,
-                      &(Assignment){.value = old_value, .result = 0});
+  statement_push_base(self, file, L, &(Assignment){.value = old_value}, 0);
   lua_pushvalue(L, result);
   vm_push(self->vm, L, file->patch.script->value_ref);
   // stack: base, new, live

@@ -265,17 +265,69 @@ equal(m.c, m.current)
 equal("m M.current = table, source now table", kept(report))]])
   end)
 
-  it("what cannot be merged is reported", function()
-    local result = patching.run(vm, { m = [[
+  describe("S3, what a call gave is known:", function()
+    local calls = [[
 local M = {}
+local hp, mp = math.max(1, 100), 7
 M.hp = math.max(1, 100)
+M.name = tostring "bob"
+M.object = setmetatable({}, nil) and table.concat and select(2, 0, { n = 1 })
+function M.get() return hp end
+function M.set(value) hp = value end
+return M
+]]
+    case("an untouched value follows", { m = calls }, [[
+local m = require "m"
+edit("m", "local hp, mp = math.max(1, 100)", "local hp, mp = math.max(1, 150)")
+local report = change("m", "M.hp = math.max(1, 100)", "M.hp = 5")
+equal(150, m.get())
+equal(5, m.hp)
+equal("", kept(report))
+change("m", "M.hp = 5", "M.hp = math.max(1, 6)")
+change("m", "math.max(1, 6)", "math.max(1, 7)")
+equal(7, m.hp)]])
+    case("a changed one is kept", { m = calls }, [[
+local m = require "m"
+m.set(40)
+m.name = "eve"
+edit("m", "math.max(1, 100)", "math.max(1, 150)")
+local report = change("m", 'tostring "bob"', 'tostring "tom"')
+equal(40, m.get())
+equal("eve", m.name)
+equal('m hp = 40, source now 150; m M.name = "eve", source now "tom"', kept(report))
+report = change("m", 'tostring "tom"', 'tostring "eve"')
+equal("", kept(report))
+change("m", 'tostring "eve"', 'tostring "ann"')
+equal("ann", m.name)]])
+  end)
+
+  it("a call of an edited statement that is not itself edited keeps its value",
+    function()
+      patching.run(vm, { m = [[
+local M = {}
+local n = 0
+local function id() n = n + 1 return n end
+M.id, M.name = id(), "a"
+M.double = M.id * 2
 return M
 ]] }, [[
 local m = require "m"
-m.hp = 40
-change("m", "100", "150")
-equal(150, m.hp)]])
-    assert.truthy(result.text.err:find("Notice m M.hp was 40, is 150 now", 1, true))
+change("m", '"a"', '"b"')
+equal("1b2", m.id .. m.name .. m.double)]])
+    end)
+
+  it("what cannot be merged is reported", function()
+    local result = patching.run(vm, { m = [[
+local M = {}
+M.list = select(2, 0, { 1 })
+return M
+]] }, [[
+local m = require "m"
+m.list[2] = 2
+change("m", "{ 1 }", "{ 1, 3 }")
+equal(3, m.list[2])]])
+    assert.truthy(result.text.err:find("Notice m M.list was table, is table now",
+      1, true))
   end)
 
   it("the text report has the rule's words", function()
