@@ -219,6 +219,7 @@ void graft_engine_close(GraftEngine *engine) {
   memory_free(&allocator, self->libraries.items);
   memory_free(&allocator, self->roots.items);
   memory_free(&allocator, self->swaps.items);
+  memory_free(&allocator, self->natives.items);
   pthread_cond_destroy(&self->changed);
   pthread_mutex_destroy(&self->mutex);
   memory_free(&allocator, self);
@@ -244,11 +245,23 @@ void *graft_engine_state(GraftEngine *engine) {
 // Natives
 // ---------------------------------------------------------------------------
 
+// Modules are looked for among these, so that it costs nothing to have many
+// scripts.
+static bool note_native(GraftEngine *self, GraftFn *fn) {
+  if (slot_find_layer(fn, LAYER_NATIVE) != NULL ||
+      slot_find_layer(fn, LAYER_BUILTIN) != NULL) {
+    return true;
+  }
+  GraftFn **place = ARRAY_PUSH(&self->allocator, &self->natives);
+  if (place != NULL) *place = fn;
+  return place != NULL;
+}
+
 static GraftStatus set_native(GraftEngine *self, const char *name,
                               const BackingDesc *desc, GraftError *error) {
   GraftFn *fn = registry_add(self->registry, name);
-  GraftStatus status =
-      fn != NULL ? slot_set(fn, desc, error) : error_memory(error);
+  if (fn == NULL || !note_native(self, fn)) return error_memory(error);
+  GraftStatus status = slot_set(fn, desc, error);
   engine_show_swaps(self);
   return status;
 }

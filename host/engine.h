@@ -87,6 +87,7 @@ struct GraftEngine {
   LoaderHooks hooks;
   ARRAY(EngineRoot) roots;
   ARRAY(Library *) libraries;
+  ARRAY(GraftFn *) natives;      // slots that were given a native, each once
   ARRAY(EngineFile *) file_list; // under the mutex for adding
   Map files;                     // path → EngineFile; under the mutex
 

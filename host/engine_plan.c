@@ -59,6 +59,32 @@ static void find_column(Plan *self, const GraftError *parsed) {
   if (found != NULL) self->error.column = (int)(found - self->source_line) + 1;
 }
 
+// The check of a text by the VM's own compiler.
+typedef struct Check {
+  VmChecker *checker;
+  const PlanDesc *desc;
+  GraftStatus status;
+  GraftError error;
+} Check;
+
+static void *run_check(void *context) {
+  Check *self = context;
+  size_t start = unit_find_code(self->desc->contents, self->desc->size);
+  self->status = vm_checker_check(self->checker, self->desc->contents + start,
+                                  self->desc->size - start, self->desc->path,
+                                  &self->error);
+  return NULL;
+}
+
+// It takes longer than all else in a plan, so that for a large file it goes on
+// beside that.
+enum { LARGE_FILE = 64 * 1024 };
+
+static bool start_check(Check *check, pthread_t *thread) {
+  return check->desc->size >= LARGE_FILE &&
+         pthread_create(thread, NULL, run_check, check) == 0;
+}
+
 // The VM's own compiler has the last word, and its message is shown (U1).
 void plan_compile(GraftEngine *engine, VmChecker *checker, Plan *self,
                   const PlanDesc *desc) {
@@ -68,18 +94,21 @@ void plan_compile(GraftEngine *engine, VmChecker *checker, Plan *self,
                              .module = self->module,
                              .file = desc->path,
                              .allocator = &engine->allocator};
+  Check check = {.checker = checker, .desc = desc};
+  pthread_t thread;
+  bool beside = start_check(&check, &thread);
   self->status = graft_unit_compile(&unit_desc, &self->unit, &parsed);
+  if (beside) {
+    pthread_join(thread, NULL);
+  } else if (self->status != GRAFT_ENOMEM) {
+    run_check(&check);
+  }
   if (self->status == GRAFT_ENOMEM) {
     self->error = parsed;
     return;
   }
-  size_t start = 0;
-  if (self->unit != NULL) {
-    start = self->unit->code_start;
-  }
-  GraftStatus checked =
-      vm_checker_check(checker, desc->contents + start, desc->size - start,
-                       desc->path, &self->error);
+  GraftStatus checked = check.status;
+  if (checked < 0) self->error = check.error;
   if (checked < 0) {
     // Where the text is too deep for the VM, it does not say at which place.
     if (checked == GRAFT_ERUN) checked = self->error.status = GRAFT_ESYNTAX;

@@ -56,7 +56,7 @@ void graft_unit_free(GraftUnit *self) {
 
 // As luaL_loadfilex does: a byte order mark and a first line with # are
 // skipped, the line's end is not.
-static size_t find_code(const char *source, size_t size) {
+size_t unit_find_code(const char *source, size_t size) {
   size_t start = 0;
   if (size >= 3 && memcmp(source, "\xef\xbb\xbf", 3) == 0) start = 3;
   if (start < size && source[start] == '#') {
@@ -82,7 +82,7 @@ static GraftStatus copy_source(GraftUnit *self, const GraftUnitDesc *desc,
   memcpy(source, desc->source, size);
   self->source = source;
   self->size = size;
-  self->code_start = find_code(source, size);
+  self->code_start = unit_find_code(source, size);
   return GRAFT_OK;
 }
 

@@ -326,7 +326,7 @@ struct GraftUnit {
   const char *file;   // as given, for messages; never NULL
   const char *source; // own copy, all bytes, terminated
   size_t size;
-  size_t code_start; // what the VM may see: behind a BOM and a first line
+  size_t code_start; // what the VM may see: see unit_find_code
                      // with # (its line end is still seen)
   const Definition *definitions;
   const DefinitionKey *keys;      // one for each definition
@@ -357,6 +357,10 @@ struct GraftUnit {
 // graft_unit_compile and graft_unit_free of graft.h make and release one.
 // unit_new makes an empty one with one reference, or NULL.
 GraftUnit *unit_new(const GraftAllocator *allocator);
+
+// Where the code of a source begins: behind a byte order mark and a first line
+// with #.
+size_t unit_find_code(const char *source, size_t size);
 
 // unit_retain returns its argument; both are NULL-safe and for any thread.
 GraftUnit *unit_retain(GraftUnit *self);
