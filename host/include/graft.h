@@ -61,8 +61,10 @@ typedef enum GraftStatus {
 #undef GRAFT_STATUS_ENUM
 } GraftStatus;
 
-// What went wrong, in the caller's memory. `file` and `message` are always
-// terminated; `line` and `column` count from 1, 0 where there is none.
+// What went wrong, in the caller's memory; a success leaves it as it was. Every
+// function that takes one takes NULL as well. `file` and `message` are always
+// terminated; `line` and `column` count from 1, 0 where there is none. The
+// message of a script that raised has the traceback in its further lines.
 typedef struct GraftError {
   GraftStatus status;
   int line;
@@ -96,11 +98,11 @@ typedef void (*GraftNative)(void);
 typedef enum GraftType {
   GRAFT_NIL,
   GRAFT_BOOLEAN,
-  GRAFT_INTEGER,
+  GRAFT_INTEGER, // no result of a script in LuaJIT: its numbers are one type
   GRAFT_NUMBER,
   GRAFT_STRING,
   GRAFT_POINTER,
-  GRAFT_OTHER, // what has no C form, such as a table
+  GRAFT_OTHER, // what has no C form, such as a table; nil as an argument
 } GraftType;
 
 // A value on its way between C and a slot. Text is followed by a zero byte
@@ -124,9 +126,10 @@ typedef struct GraftValue {
   } as;
 } GraftValue;
 
-// A dynamic call. All but `result_count` is set by the caller; results beyond
-// `result_capacity` are dropped. Strings in results are valid until the next
-// call on the same engine.
+// A dynamic call. All but `result_count` is set by the caller. That is how many
+// of `results` were set, 0 after a failure; results beyond `result_capacity`
+// are dropped. Strings in results are valid until the next call on the same
+// engine.
 typedef struct GraftCall {
   const GraftValue *args;
   int arg_count;
@@ -167,9 +170,9 @@ GRAFT_API const char *graft_fn_name(const GraftFn *fn);
 // any. A result that is a uint64_t beyond INT64_MAX comes as a number, NULL
 // as nil.
 // Fails with GRAFT_EREVERTED (the script raised in new code, and its previous
-// version is back), GRAFT_EARG (count, type or range; the message names the function,
-// the argument, what was expected and what it got), GRAFT_ERUN (the script
-// raised), GRAFT_EREMOVED and GRAFT_ENOTFOUND (no backing),
+// version is back), GRAFT_EARG (count, type or range; the message names the
+// function, the argument, what was expected and what it got), GRAFT_ERUN (the
+// script raised), GRAFT_EREMOVED and GRAFT_ENOTFOUND (no backing),
 // GRAFT_ESIGNATURE (a native whose C type cannot be called with values),
 // GRAFT_ETHREAD (a script, from another thread than the engine's).
 // Natives may be called on any thread, scripts on the engine's. `error` may
@@ -183,9 +186,10 @@ GRAFT_API GraftStatus graft_fn_call(GraftFn *fn, GraftCall *call,
 //   GraftNative const *gravity = graft_fn_typed(fn, "double(double)", &error);
 //   double g = ((double (*)(double))GRAFT_LOAD(gravity))(height);
 //
-// When the active backing is a script, its error, or a call from another
-// thread, yields zero and is reported by the engine; so is a call when no
-// backing is left. A string that a script returned is valid until it returns
+// When the active backing is a script, its error, a result of another type, or
+// a call from another thread yields zero and is told by an ERROR event (from
+// other threads: a line on standard error); so is a call when no backing is
+// left. A string that a script returned is valid until it returns
 // the next. The handle is valid for the engine's life; the call may be made
 // on any thread. Host thread. NULL and GRAFT_ESIGNATURE when the text is
 // wrong or the function's C type is another (both are named), GRAFT_ENOMEM,
@@ -342,13 +346,13 @@ typedef enum GraftEventKind {
 // they are borrowed until the callback returns, or as long as the report.
 typedef struct GraftEvent {
   GraftEventKind kind;
-  const char *name;    // registry name, or module
-  const char *file;    // as the user named its folder
-  int line;            // from 1, 0 for none
-  int column;          // from 1, 0 for none
-  uint32_t version;    // of the function, 0 for none
-  int count;           // see the kind
-  const char *from;    // kinds of backing
+  const char *name; // registry name, or module
+  const char *file; // as the user named its folder
+  int line;         // from 1, 0 for none
+  int column;       // from 1, 0 for none
+  uint32_t version; // of the function, 0 for none
+  int count;        // see the kind
+  const char *from; // kinds of backing
   const char *to;
   const char *message; // may have several lines
   const char *source;  // the line of source that a reject is about
@@ -409,7 +413,8 @@ typedef struct GraftEngineDesc {
 } GraftEngineDesc;
 
 // Opens an engine with a VM of its own (the one that the library was built
-// for). On failure *engine is NULL: GRAFT_ENOMEM, GRAFT_ERUN, GRAFT_EIO.
+// for). `desc` is copied. On failure *engine is NULL: GRAFT_ENOMEM, GRAFT_ERUN
+// (a build of the VM that Graft does not know).
 GRAFT_API GraftStatus graft_engine_open(const GraftEngineDesc *desc,
                                         GraftEngine **engine,
                                         GraftError *error);
@@ -429,7 +434,9 @@ GRAFT_API void *graft_engine_state(GraftEngine *engine);
 
 // Makes a C function a built-in native: `signature` is its C type, such as
 // "double(double, int)", or "int (lua_State *)" for a Lua C function. The
-// names are copied. GRAFT_ESIGNATURE for a wrong text, GRAFT_ENOMEM.
+// names are copied. A name's earlier built-in native gives way. GRAFT_EARG
+// without code or a name, GRAFT_ESIGNATURE for a wrong text, or when typed
+// handles of another C type are in use, GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_register(GraftEngine *engine,
                                             const char *name, GraftNative code,
                                             const char *signature,
@@ -437,34 +444,39 @@ GRAFT_API GraftStatus graft_engine_register(GraftEngine *engine,
 
 // Loads natives from a built shared object, or from all in a folder. Every
 // function `physics_step` of a `physics.c` becomes `physics.step`; its type
-// is read from the debug information. GRAFT_EIO, GRAFT_ENOTFOUND.
+// is read from the debug information; without one that can be called it is
+// there all the same, and a call says why not. GRAFT_EIO (also when there is no
+// such file), GRAFT_ESIGNATURE as above, GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_natives(GraftEngine *engine,
-                                           const char *path,
-                                           GraftError *error);
+                                           const char *path, GraftError *error);
 
 // Makes a folder a root for `require` and watches it, or watches one file,
-// whose folder becomes a root. GRAFT_EIO, GRAFT_ENOTFOUND.
+// whose folder becomes a root. What does not exist yet is waited for.
+// GRAFT_EARG for an empty path, GRAFT_EIO when the system cannot watch,
+// GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
                                          GraftError *error);
 
-// The same without watching.
+// The same without watching. GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_add_root(GraftEngine *engine,
                                             const char *path,
                                             GraftError *error);
 
 // Runs a file with `args` as `...` and in the global `arg`, as `lua` does. Its
-// functions have slots like those of a module. GRAFT_ESYNTAX, GRAFT_ERUN,
-// GRAFT_EIO.
+// functions have slots like those of a module. GRAFT_ENOTFOUND, GRAFT_EIO,
+// GRAFT_ESYNTAX, GRAFT_ERUN, GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_run(GraftEngine *engine, const char *path,
                                        int arg_count, const char *const *args,
                                        GraftError *error);
 
-// Loads a module as `require` does. GRAFT_ENOTFOUND, and as above.
+// Loads a module as `require` does, if it is not loaded. Failures as above;
+// GRAFT_ESYNTAX also when a module that it requires is broken.
 GRAFT_API GraftStatus graft_engine_require(GraftEngine *engine,
                                            const char *module,
                                            GraftError *error);
 
-// Runs a text; its results are dropped.
+// Runs a text; its results are dropped. GRAFT_ESYNTAX, GRAFT_ERUN,
+// GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_run_text(GraftEngine *engine,
                                             const char *text,
                                             const char *chunk_name,
@@ -481,8 +493,10 @@ GRAFT_API int graft_engine_update(GraftEngine *engine,
 // True when there is.
 GRAFT_API bool graft_engine_wait(GraftEngine *engine, double timeout_ms);
 
-// Takes what is on disk now, as one transaction: `path` or, with NULL, every
-// loaded file. As graft_engine_update.
+// Takes what is on disk now, as one transaction, with what waits for a safe
+// point: every loaded file or, with a `path`, as reports name it, that one,
+// which may also be new and override natives. A file that is gone loses its
+// functions; one that cannot be read is refused. As graft_engine_update.
 GRAFT_API int graft_engine_reload(GraftEngine *engine, const char *path,
                                   const GraftReport **report);
 
@@ -535,10 +549,10 @@ GRAFT_API GraftFn *graft_engine_fn(GraftEngine *engine, const char *name);
 GRAFT_API GraftFn *graft_engine_find(GraftEngine *engine, const char *name);
 
 // Makes another backing active: "native", "script", a version number, or
-// "auto" for the highest layer. GRAFT_ENOTFOUND lists what there is.
+// "auto" for the highest layer. GRAFT_ENOTFOUND lists what there is,
+// GRAFT_EARG says what can be given, GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_swap(GraftEngine *engine, const char *name,
-                                        const char *backing,
-                                        GraftError *error);
+                                        const char *backing, GraftError *error);
 
 #ifdef __cplusplus
 }

@@ -500,6 +500,12 @@ static void loading(Host *host) {
              GRAFT_ESYNTAX, &host->error);
   check_text("tells the file", host->error.file, host_path(host, "broken.lua"));
   CHECK("and the line", host->error.line == 1);
+  host_write(host, "outer.lua", "\nrequire 'broken'\n");
+  check_code("require of a module that requires it",
+             graft_engine_require(host->engine, "outer", &host->error),
+             GRAFT_ESYNTAX, &host->error);
+  check_text("tells the broken file", host->error.file,
+             host_path(host, "broken.lua"));
   host_write(host, "raises.lua", "\nerror 'no'\n");
   check_code("require of one that raises",
              graft_engine_require(host->engine, "raises", &host->error),

@@ -152,7 +152,9 @@ static void compare(void) {
   char *header = read_file(SPEC_HEADER);
   char *source = read_file(SPEC_SOURCE);
   int lines = 0, missing = 0;
-  for (char *at = strtok(header, "\n"); at != NULL; at = strtok(NULL, "\n")) {
+  char *rest = NULL;
+  for (char *at = strtok_r(header, "\n", &rest); at != NULL;
+       at = strtok_r(NULL, "\n", &rest)) {
     if (strncmp(at, "//   ", 5) != 0) continue;
     while (*at == '/' || *at == ' ') at++;
     lines++;
@@ -162,6 +164,14 @@ static void compare(void) {
   }
   CHECK("graft.h has examples", lines > 20);
   CHECK("and they are what ran", missing == 0);
+  char *readme = read_file(SPEC_README);
+  char *host = read_file(SPEC_HOST_SOURCE);
+  const char *text = strstr(host, "#include <graft.h>");
+  CHECK("the README shows the host",
+        strstr(readme, "<!-- host_20.c -->") != NULL ||
+            (text != NULL && strstr(readme, text) != NULL));
+  free(host);
+  free(readme);
   free(header);
   free(source);
 }
