@@ -7,7 +7,7 @@
 #include "vm/chunk.h"
 #include "vm/patcher_state.h"
 
-enum { MAKER_LOCALS = 190 };
+enum { MAKER_LOCALS = 190, MAKER_READS = 50 };
 
 // A text being put together from pieces of the new source, each at its own
 // line.
@@ -120,13 +120,19 @@ static void add_maker(Text *self, int index) {
 // ---------------------------------------------------------------------------
 
 // Variables of the module that a statement names, itself or in a function.
+typedef enum Use {
+  USE_NOT,
+  USE_READ,
+  USE_CELL, // assigned, or captured by a function in it
+} Use;
+
 typedef struct Names {
-  bool *used; // by variable
+  Use *uses; // by variable
   const GraftUnit *unit;
   int statement;
 } Names;
 
-static void use(Names *self, int variable) {
+static void use(Names *self, int variable, Use kind) {
   if (variable < 0) return;
   const Variable *bound = &self->unit->variables[variable];
   bool outside = bound->owner < 0 && bound->top;
@@ -135,37 +141,82 @@ static void use(Names *self, int variable) {
   // A local that the statement declares at the top is known to the functions
   // in it only when it is a `local function`.
   if (own && statement->kind != STATEMENT_LOCAL_FUNCTION) return;
-  if (outside) self->used[variable] = true;
+  if (outside && kind > self->uses[variable]) self->uses[variable] = kind;
 }
 
 static void use_statement(Names *self) {
   const GraftUnit *unit = self->unit;
   const Statement *statement = &unit->statements[self->statement];
   for (uint32_t i = 0; i < statement->read_count; i++) {
-    use(self, unit->reads[statement->first_read + i].variable);
+    use(self, unit->reads[statement->first_read + i].variable, USE_READ);
   }
   for (uint32_t i = 0; i < statement->assignment_count; i++) {
     uint32_t index = statement->first_assignment + i;
-    use(self, unit->assignments[index].target.variable);
+    use(self, unit->assignments[index].target.variable, USE_CELL);
   }
-  if (statement->kind == STATEMENT_CALL) use(self, statement->callee.variable);
+  if (statement->kind == STATEMENT_CALL) {
+    use(self, statement->callee.variable, USE_READ);
+  }
   for (int i = 0; i < statement->definition_count; i++) {
     const Definition *definition =
         &unit->definitions[statement->first_definition + i];
     for (uint32_t k = 0; k < definition->capture_count; k++) {
-      use(self, definition->captures[k].variable);
+      use(self, definition->captures[k].variable, USE_CELL);
     }
-    use(self, definition->env_variable);
+    use(self, definition->env_variable, USE_CELL);
   }
 }
 
-static void add_names(Text *self, int statement, bool *used) {
+static int find_uses(Text *self, int statement, Use *uses) {
   const GraftUnit *unit = self->unit;
-  memset(used, 0, sizeof(bool) * (size_t)(unit->variable_count + 1));
-  Names names = {used, unit, statement};
+  memset(uses, 0, sizeof *uses * (size_t)(unit->variable_count + 1));
+  Names names = {uses, unit, statement};
   use_statement(&names);
+  int count = 0;
   for (int i = 0; i < unit->variable_count; i++) {
-    if (used[i]) add_local(self, unit->variables[i].name, constant_of(unit, i));
+    if (uses[i] == USE_NOT) continue;
+    add_local(self, unit->variables[i].name, constant_of(unit, i));
+    count++;
+  }
+  return count;
+}
+
+// The next names that are only read, from variable `first` on, with commas;
+// returns where the ones after them begin.
+static int add_read_names(Text *self, const Use *uses, int first) {
+  int count = 0, i = first;
+  for (; i < self->unit->variable_count && count < MAKER_READS; i++) {
+    if (uses[i] != USE_READ) continue;
+    buffer_format(&self->buffer, count++ > 0 ? ",%s" : "%s",
+                  self->unit->variables[i].name);
+  }
+  return i;
+}
+
+static int next_read(const Text *self, const Use *uses, int first) {
+  while (first < self->unit->variable_count && uses[first] != USE_READ) first++;
+  return first;
+}
+
+// LuaJIT's functions have 60 variables from outside at most, fewer than the
+// locals that a statement of the main chunk may read; these are handed in by
+// functions then.
+static void add_readers(Text *self, const Use *uses, bool inside) {
+  int count = self->unit->variable_count;
+  int number = 1;
+  for (int i = next_read(self, uses, 0); i < count; number++) {
+    int first = i;
+    buffer_add_text(&self->buffer, "local ");
+    if (inside) {
+      i = add_read_names(self, uses, first);
+      buffer_format(&self->buffer, "=" MAKER_READER "%d();", number);
+    } else {
+      buffer_format(&self->buffer, MAKER_READER "%d=function()return ", number);
+      add_proto(self, SCRIPT_NONE);
+      i = add_read_names(self, uses, first);
+      buffer_add_text(&self->buffer, " end;");
+    }
+    i = next_read(self, uses, i);
   }
 }
 
@@ -179,14 +230,17 @@ static uint32_t values_start(const GraftUnit *unit,
 // A statement that gives values is cut down to these; a local function gives
 // the function; any other statement runs as it stands.
 static void add_statement(Text *self, const PatchedFile *file, int place,
-                          bool *used) {
+                          Use *uses) {
   const GraftUnit *unit = self->unit;
   int index = file->patch.diff->run[place];
   const Statement *statement = &unit->statements[index];
   buffer_format(&self->buffer, "(...)[%d]=function()", place + 1);
-  add_names(self, index, used);
-  buffer_add_text(&self->buffer, "return function(...)");
   add_proto(self, SCRIPT_NONE);
+  int count = find_uses(self, index, uses);
+  bool readers = VM_LUAJIT && count > MAKER_READS;
+  if (readers) add_readers(self, uses, false);
+  buffer_add_text(&self->buffer, "return function(...)");
+  if (readers) add_readers(self, uses, true);
   add_proto(self, SCRIPT_NONE);
   add_protos(self, statement->first_definition,
              statement->first_definition + statement->definition_count);
@@ -290,13 +344,13 @@ static int deepest_rework(const PatchedFile *file) {
 static void compile_statements(PatchedFile *file, lua_State *L) {
   const Diff *diff = file->patch.diff;
   size_t size = (size_t)file->patch.unit->variable_count + 1;
-  bool *used = lua_newuserdata(L, size * sizeof *used);
+  Use *uses = lua_newuserdata(L, size * sizeof *uses);
   lua_insert(L, -2);
-  // stack: …, used, makers
+  // stack: …, uses, makers
   Text text;
   start_text(&text, file);
   for (int i = 0; i < diff->run_count; i++) {
-    add_statement(&text, file, i, used);
+    add_statement(&text, file, i, uses);
   }
   run_text(&text, file->patch.script, L, lua_gettop(L));
 }

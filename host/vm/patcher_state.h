@@ -97,6 +97,10 @@ struct Patcher {
 // maker.c. Compiles what changed; sets makers_ref and statements_ref. Raises.
 void maker_compile(PatchedFile *file, lua_State *L);
 
+// With a number behind it, an upvalue of a statement's function that is itself
+// a function whose upvalues are variables of the module.
+#define MAKER_READER "_GRAFT_READ"
+
 // replace.c
 GraftStatus replace_closures(Patcher *self, GraftError *error);
 void replace_undo(Patcher *self);

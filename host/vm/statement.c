@@ -154,6 +154,10 @@ static void join_variables(Patcher *self, PatchedFile *file, lua_State *L,
       vm_push(self->vm, L, file->patch.script->environment_ref);
       lua_upvaluejoin(L, function, n, -1, 1);
       lua_pop(L, 1);
+    } else if (strncmp(name, MAKER_READER, strlen(MAKER_READER)) == 0) {
+      lua_getupvalue(L, function, n);
+      join_variables(self, file, L, statement);
+      lua_pop(L, 1);
     }
   }
 }

@@ -706,6 +706,29 @@ equal(]] .. ("%d"):format(total) .. [[, m.sum())
 ]])
     end)
 
+    it("a statement that reads 120 locals", function()
+      local text, fields = { "local order = {}" }, {}
+      for i = 1, 120 do
+        text[i + 1] = ("local function f%d() return %d end"):format(i, i)
+        fields[i] = ("f%d = f%d,"):format(i, i)
+      end
+      fields[120] = nil
+      patching.run(vm, { m = table.concat(text, "\n") .. "\nreturn {\n"
+        .. table.concat(fields, "\n") .. "\n}\n" }, [[
+local m = require "m"
+local f1 = m.f1
+change("m", "f119 = f119,", "f119 = f119, f120 = f120,\n"
+  .. "call = function() order[1] = f3 return f3() end")
+equal(120, m.f120())
+equal(3, m.call())
+equal(f1, m.f1)
+edit("m", "return 3 end", "return 33 end")
+change("m", "return 120", "return -120")
+equal(-120, m.f120())
+equal(33, m.call())
+]])
+    end)
+
     if vm == "lua54" then
       it("more than a function has locals, from two levels", function()
         local outer, inner, names = {}, {}, {}
