@@ -20,6 +20,7 @@ static void clear(Compose *self) {
   memory_free(allocator, self->covered);
   memory_free(allocator, self->edits.items);
   memory_free(allocator, self->placements.items);
+  memory_free(allocator, self->statements.items);
   buffer_clear(&self->text);
 }
 
@@ -71,9 +72,27 @@ static int defined_by(const GraftUnit *unit, int index) {
   return value->kind == VALUE_FUNCTION ? value->definition : -1;
 }
 
-// Functions with a name of their own go by that; others as the difference
-// pairs them.
-static bool find_partners(Compose *self) {
+// A function directly in the present source that has the name and that no other
+// goes with yet, or -1.
+static int find_named(Compose *self, const Map *names, const char *name) {
+  int found = (int)(uintptr_t)map_find(names, name) - 1;
+  if (found < 0 || self->covered[found]) return -1;
+  self->covered[found] = true;
+  return found;
+}
+
+typedef const char *NameOf(const Definition *definition);
+
+static const char *registry_name(const Definition *definition) {
+  return definition->name;
+}
+
+static const char *source_path(const Definition *definition) {
+  return definition->path;
+}
+
+// Finds partners by one kind of name for those that have none yet.
+static bool match_names(Compose *self, NameOf *name_of) {
   const GraftUnit *present = self->present;
   const GraftUnit *origin = self->origin;
   Map names;
@@ -81,22 +100,36 @@ static bool find_partners(Compose *self) {
   bool done = true;
   for (int i = 0; i < present->definition_count && done;
        i = present->definitions[i].subtree_end) {
-    done = map_set(&names, present->definitions[i].name,
-                   (void *)(uintptr_t)(i + 1));
+    const Definition *definition = &present->definitions[i];
+    if (!definition->named || self->covered[i]) continue;
+    done = map_set(&names, name_of(definition), (void *)(uintptr_t)(i + 1));
   }
   for (int i = 0; i < origin->definition_count && done;
        i = origin->definitions[i].subtree_end) {
-    int partner = self->diff->definition_old[i];
-    if (origin->definitions[i].named) {
-      partner = (int)(uintptr_t)map_find(&names, origin->definitions[i].name);
-      partner--;
-    } else if (partner >= 0 && (present->definitions[partner].named ||
-                                present->definitions[partner].parent >= 0)) {
-      partner = -1;
-    }
-    self->partner[i] = partner;
+    const Definition *definition = &origin->definitions[i];
+    if (!definition->named || self->partner[i] >= 0) continue;
+    self->partner[i] = find_named(self, &names, name_of(definition));
   }
   map_clear(&names);
+  return done;
+}
+
+// Functions with a name of their own go by that; those that a module shows on
+// one side only, by the name that they have in the source; others as the
+// difference pairs them.
+static bool find_partners(Compose *self) {
+  const GraftUnit *present = self->present;
+  const GraftUnit *origin = self->origin;
+  for (int i = 0; i < origin->definition_count; i++) {
+    int partner = self->diff->definition_old[i];
+    bool fits = partner >= 0 && !origin->definitions[i].named &&
+                !present->definitions[partner].named &&
+                present->definitions[partner].parent < 0;
+    self->partner[i] = fits ? partner : -1;
+  }
+  bool done =
+      match_names(self, registry_name) && match_names(self, source_path);
+  memset(self->covered, 0, (size_t)present->definition_count);
   return done;
 }
 

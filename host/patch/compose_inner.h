@@ -33,6 +33,14 @@ typedef struct Placement {
   int definition; // of the origin
 } Placement;
 
+// A statement of the origin in the composed text; also a field's, as the
+// assignment that it becomes.
+typedef struct StatementPlacement {
+  size_t offset;
+  int statement; // of the origin, or -1 for a field's
+  int field;     // a definition of the origin
+} StatementPlacement;
+
 typedef struct Compose {
   const ComposeDesc *desc;
   const GraftUnit *present;
@@ -51,6 +59,7 @@ typedef struct Compose {
   int sequence;
   ARRAY(Edit) edits;
   ARRAY(Placement) placements;
+  ARRAY(StatementPlacement) statements;
   Buffer text;
   GraftError *error;
 } Compose;

@@ -29,12 +29,23 @@ static void add_function(Compose *self, int index, bool name_self) {
   add_range(self, self->origin, start, definition->whole.end);
 }
 
+static void note_statement(Compose *self, int statement, int field) {
+  StatementPlacement *placement =
+      ARRAY_PUSH(self->desc->allocator, &self->statements);
+  if (placement == NULL) {
+    self->text.failed = true;
+    return;
+  }
+  *placement = (StatementPlacement){self->text.size, statement, field};
+}
+
 // A statement of the origin, in which functions that are not kept have the
 // code that they have now.
 static void add_statement(Compose *self, int index) {
   const GraftUnit *origin = self->origin;
   const Statement *statement = &origin->statements[index];
   uint32_t at = statement->range.start;
+  note_statement(self, index, -1);
   int end = statement->first_definition + statement->definition_count;
   for (int i = statement->first_definition; i < end;
        i = origin->definitions[i].subtree_end) {
@@ -76,6 +87,7 @@ static void add_edited(Compose *self, const Edit *edit) {
     add_statement(self, edit->index);
     break;
   case EDIT_FIELD:
+    note_statement(self, -1, edit->index);
     add_path(self, &self->origin->definitions[edit->index].target);
     add_function(self, edit->index, false);
     break;
@@ -171,6 +183,15 @@ static bool captures_local(const Definition *definition, const char *name) {
   return false;
 }
 
+static GraftStatus fail_local(Compose *self, const char *user, const char *name,
+                              int line, int column) {
+  error_set(self->error, GRAFT_ENOTFOUND,
+            "%s uses the local '%s', which neither %s nor what the unit keeps "
+            "declares before it",
+            user, name, self->present->file);
+  return error_at(self->error, self->origin->file, line, column);
+}
+
 static GraftStatus check_captures(Compose *self, const Definition *now,
                                   const Definition *composed) {
   for (uint32_t i = 0; i < now->capture_count; i++) {
@@ -178,13 +199,78 @@ static GraftStatus check_captures(Compose *self, const Definition *now,
     if (capture->variable < 0 || captures_local(composed, capture->name)) {
       continue;
     }
-    error_set(self->error, GRAFT_ENOTFOUND,
-              "%s uses the local '%s', which neither %s nor what the unit "
-              "keeps declares before it",
-              now->name, capture->name, self->present->file);
-    return error_at(self->error, self->origin->file, now->line, now->column);
+    return fail_local(self, now->name, capture->name, now->line, now->column);
   }
   return GRAFT_OK;
+}
+
+// The statement that begins there, or NULL.
+static const Statement *statement_at(const GraftUnit *unit, size_t offset) {
+  int low = 0;
+  int high = unit->statement_count;
+  while (low < high) {
+    int middle = low + (high - low) / 2;
+    if (unit->statements[middle].range.start < offset) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low < unit->statement_count &&
+                 unit->statements[low].range.start == offset
+             ? &unit->statements[low]
+             : NULL;
+}
+
+static bool is_lost(const Path *before, const Path *after) {
+  return before->name != NULL && before->variable >= 0 && after->variable < 0;
+}
+
+// What a statement reads and assigns, in the order of its tokens, which are the
+// same on both sides.
+static const Path *find_lost(const Compose *self, const GraftUnit *unit,
+                             const Statement *now, const Statement *composed) {
+  const GraftUnit *origin = self->origin;
+  for (uint32_t i = 0; i < now->read_count; i++) {
+    const Path *path = &origin->reads[now->first_read + i];
+    if (is_lost(path, &unit->reads[composed->first_read + i])) return path;
+  }
+  for (uint32_t i = 0; i < now->assignment_count; i++) {
+    const Path *path = &origin->assignments[now->first_assignment + i].target;
+    if (is_lost(path,
+                &unit->assignments[composed->first_assignment + i].target)) {
+      return path;
+    }
+  }
+  return NULL;
+}
+
+static GraftStatus check_field(Compose *self, const GraftUnit *unit,
+                               const Statement *composed, int field) {
+  const Definition *now = &self->origin->definitions[field];
+  if (composed->assignment_count != 1 ||
+      !is_lost(&now->target,
+               &unit->assignments[composed->first_assignment].target)) {
+    return GRAFT_OK;
+  }
+  return fail_local(self, now->name, now->target.name, now->line, now->column);
+}
+
+static GraftStatus check_statement(Compose *self, const GraftUnit *unit,
+                                   const StatementPlacement *placement,
+                                   bool *whole) {
+  const Statement *composed = statement_at(unit, placement->offset);
+  *whole = composed != NULL;
+  if (composed == NULL) return GRAFT_OK;
+  if (placement->statement < 0) {
+    return check_field(self, unit, composed, placement->field);
+  }
+  const Statement *now = &self->origin->statements[placement->statement];
+  *whole = composed->read_count == now->read_count &&
+           composed->assignment_count == now->assignment_count;
+  const Path *lost = *whole ? find_lost(self, unit, now, composed) : NULL;
+  if (lost == NULL) return GRAFT_OK;
+  return fail_local(self, "a statement", lost->name, now->line, now->column);
 }
 
 // Whether a definition of the result has the parameters and body of one of
@@ -198,15 +284,24 @@ static bool is_same_code(const Definition *composed, const Definition *now) {
               now->whole.end - now->parameters_start);
 }
 
+static GraftStatus check_function(Compose *self, const GraftUnit *unit,
+                                  const Placement *placement, bool *whole) {
+  const Definition *now = &self->origin->definitions[placement->definition];
+  const Definition *composed = definition_at(unit, placement->offset);
+  *whole = is_same_code(composed, now);
+  return *whole ? check_captures(self, now, composed) : GRAFT_OK;
+}
+
 GraftStatus compose_check(Compose *self, const GraftUnit *unit) {
   bool whole =
       unit->statement_count == self->present->statement_count + self->inserted;
+  GraftStatus status = GRAFT_OK;
   for (size_t i = 0; i < self->placements.count && whole; i++) {
-    const Placement *placement = &self->placements.items[i];
-    const Definition *now = &self->origin->definitions[placement->definition];
-    const Definition *composed = definition_at(unit, placement->offset);
-    whole = is_same_code(composed, now);
-    GraftStatus status = whole ? check_captures(self, now, composed) : GRAFT_OK;
+    status = check_function(self, unit, &self->placements.items[i], &whole);
+    if (status < 0) return status;
+  }
+  for (size_t i = 0; i < self->statements.count && whole; i++) {
+    status = check_statement(self, unit, &self->statements.items[i], &whole);
     if (status < 0) return status;
   }
   if (whole) return GRAFT_OK;

@@ -501,6 +501,33 @@ flee flee
       ]])
     end)
 
+    it("a statement whose local the module lacks is refused, too", function()
+      merges("nil m:2:1: a statement uses the local 'N', which neither m.lua " ..
+        "nor what the unit keeps declares before it -6\n" ..
+        "nil nil\n", [[
+        local unit = compile "local N = {}\nfunction N.hide() end\nreturn N"
+        unit:clear_statements()
+        say(graft.merge(unit))
+        say(m.hide, N)
+      ]])
+    end)
+
+    it("what the source calls by one name is one, shown or not", function()
+      merges("added n.open\nupdated n.f\n2 3\n" ..
+        "1\n", [[
+        local n = require "n"
+        local text = "local function open() return 2 end\n" ..
+          "local function f() return open() + 1 end\nreturn { f = f, open = open }"
+        local report = assert(graft.merge(compile(text, "n")))
+        say("added", "n.open")
+        say("updated", list(report.updated):match "n%.f")
+        say(n.open(), n.f())
+        local _, count = graft.history "n.f"[2].source:gsub("open", "")
+        say(count)
+      ]], { ["n.lua"] = "local function open() return 1 end\n" ..
+        "local function f() return open() end\nreturn { f = f }\n" })
+    end)
+
     it("the file's own names go around the new code", function()
       merges("updated w.a w.b w.c\na2 b2 c2 x\na3 b3 c3 x\n", [[
         local w = require "w"
@@ -639,6 +666,47 @@ saved helped think 1
           if change.name == "m.think" then say("updated", change.name) end
         end
         say(m.flee(), m.think())
+      ]])
+    end)
+
+    it("a broken save goes on waiting meanwhile", function()
+      merges("nil\nupdated m.flee\ngone\nhelped mended 1 flee\n", [[
+        local function save(from, to)
+          local file = assert(io.open "m.lua")
+          local text = file:read "*a":gsub(from, to)
+          file:close()
+          file = assert(io.open("m.lua", "w"))
+          file:write(text)
+          file:close()
+        end
+        local unit = only(changed('"flee"', '"gone"'), "m.flee")
+        save("think \" %.%.", "mended \" .. )")
+        say((graft.reload()))
+        merge(unit)
+        say(m.flee())
+        save("%.%. %)", "..")
+        assert(graft.reload())
+        say(m.think(), m.flee())
+      ]])
+    end)
+
+    it("T5: is undone by rollback", function()
+      merges("updated m.flee\ngone\nflee\n", [[
+        merge(only(changed('"flee"', '"gone"'), "m.flee"))
+        say(m.flee())
+        assert(graft.rollback "m.flee")
+        say(m.flee())
+      ]])
+    end)
+
+    it("works inside of a coroutine, and in a function that is replaced", function()
+      merges("updated m.flee\nold gone\n", [[
+        local unit = only(changed('"flee"', '"gone"'), "m.flee")
+        m.act = coroutine.wrap(function()
+          merge(unit)
+          return "old", m.flee()
+        end)
+        say(m.act())
       ]])
     end)
 
