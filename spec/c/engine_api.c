@@ -408,6 +408,25 @@ static void script_results(Host *host) {
             call.result_count == 5 && is_whole(&got[4], 5));
 }
 
+// More room than the VM's stack has by itself.
+static void much_room(Host *host) {
+  enum { ROOM = 20000 };
+  GraftValue *got = calloc(ROOM, sizeof *got);
+  GraftFn *three = graft_engine_fn(host->engine, "values.three");
+  GraftCall call = {.results = got, .result_capacity = ROOM};
+  CHECK("room for 20,000 results",
+        graft_fn_call(three, &call, &host->error) == GRAFT_OK &&
+            call.result_count == 3 && is_text(&got[1], "two"));
+  GraftValue arg = integer_value(5000);
+  call.args = &arg;
+  call.arg_count = 1;
+  CHECK("and 5,000 of them",
+        graft_fn_call(graft_engine_fn(host->engine, "values.many"), &call,
+                      &host->error) == GRAFT_OK &&
+            call.result_count == 5000 && is_whole(&got[4999], 5000));
+  free(got);
+}
+
 static void many_arguments(Host *host) {
   enum { MANY = 5000, TOO_MANY = 3000000 };
   GraftValue *args = calloc(TOO_MANY, sizeof *args);
@@ -569,6 +588,7 @@ static void script_calls(void) {
   CHECK("require", host_require(&host, "values"));
   script_values(&host);
   script_results(&host);
+  much_room(&host);
   many_arguments(&host);
   script_errors(&host);
   nesting(&host);
