@@ -111,11 +111,11 @@ static void run_all(void) {
              "  count = count + 1\n"
              "  if count == 3 then return physics.gravity(1) end\n"
              "end\n");
-  CHECK("the README's host", system(SPEC_HOST " > out.txt") == 0);
+  CHECK("the README's host", system("'" SPEC_HOST "' > out.txt") == 0);
   host_write(&host, "scripts/main.lua", "error 'on purpose'\n");
   CHECK("tells an error",
-        system(SPEC_HOST " > out.txt; grep -q '^scripts/main.lua:1: on "
-                         "purpose' out.txt") == 0);
+        system("'" SPEC_HOST "' > out.txt; grep -q '^scripts/main.lua:1: on "
+               "purpose' out.txt") == 0);
   host_close(&host);
 }
 
