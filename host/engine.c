@@ -33,10 +33,13 @@ void engine_emit(GraftEngine *self, const GraftEvent *event) {
   const GraftEvent *kept = report_add(&self->report, event);
   // A listener may cause further events, which may move this one.
   GraftEvent copy = kept != NULL ? *kept : filled(event);
-  if (self->on_lua_event != NULL && self->on_lua_event(self, &copy)) return;
-  if (self->desc.on_event != NULL) {
+  bool telling = self->telling;
+  self->telling = true;
+  bool shown = self->on_lua_event != NULL && self->on_lua_event(self, &copy);
+  if (!shown && self->desc.on_event != NULL) {
     self->desc.on_event(self->desc.context, &copy);
   }
+  self->telling = telling;
 }
 
 void engine_notice(GraftEngine *self, const char *text) {

@@ -103,6 +103,7 @@ struct GraftEngine {
 
   GraftReport report;      // of this safe point
   bool updating;           // inside a safe point
+  bool telling;            // listeners are told of an event
   bool pinning;            // a backing is being chosen by hand
   const char *reverting;   // the function whose old version is being put back
   ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done
@@ -113,6 +114,12 @@ struct GraftEngine {
 
 // Provided by bindings/: the `graft` module.
 GraftStatus bindings_open(GraftEngine *engine, GraftError *error);
+
+// Whether no transaction may begin: inside of one, and while listeners look at
+// an event, whose texts the next one's report would take the place of.
+static inline bool engine_is_busy(const GraftEngine *self) {
+  return self->updating || self->telling;
+}
 
 // Tells the host and the listeners, and keeps it in the report.
 void engine_emit(GraftEngine *self, const GraftEvent *event);

@@ -222,7 +222,7 @@ GraftStatus graft_engine_merge(GraftEngine *engine, const GraftUnit *unit,
                 .start_ns = watch_now(),
                 .error = error != NULL ? error : &local};
   if (report != NULL) *report = NULL;
-  if (engine->updating) {
+  if (engine_is_busy(engine)) {
     return error_set(error, GRAFT_ERUN,
                      "a unit cannot be merged while a change is being applied");
   }

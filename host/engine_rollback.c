@@ -134,7 +134,7 @@ static GraftStatus find_version(GraftEngine *self, const char *name,
 
 GraftStatus graft_engine_rollback(GraftEngine *engine, const char *name,
                                   uint32_t version, GraftError *error) {
-  if (engine->updating) {
+  if (engine_is_busy(engine)) {
     return error_set(error, GRAFT_EARG, "rollback of %s inside a transaction",
                      name);
   }
@@ -178,7 +178,7 @@ static void emit_revert(GraftEngine *self, const EngineFile *file,
 GraftStatus engine_on_failure(void *context, const ProbationFailure *failure,
                               const GraftError *error) {
   GraftEngine *self = context;
-  if (self->updating || self->desc.on_error != GRAFT_ON_ERROR_REVERT) {
+  if (engine_is_busy(self) || self->desc.on_error != GRAFT_ON_ERROR_REVERT) {
     return error->status;
   }
   EngineFile *file = failure->script->owner;

@@ -194,7 +194,7 @@ int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
   atomic_store_explicit(&engine->has_updated, true, memory_order_relaxed);
   probation_resume(engine->vm);
   if (!atomic_load_explicit(&engine->pending, memory_order_relaxed) ||
-      engine->updating) {
+      engine_is_busy(engine)) {
     return 0;
   }
   int changed = engine_take_plans(engine, take_queue(engine));
@@ -205,7 +205,7 @@ int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
 // A script that never returns is here from its hook.
 void engine_safe_point(void *context) {
   GraftEngine *self = context;
-  if (self->updating || !atomic_load(&self->pending)) return;
+  if (engine_is_busy(self) || !atomic_load(&self->pending)) return;
   engine_take_plans(self, take_queue(self));
 }
 
@@ -294,7 +294,7 @@ static bool plan_files(GraftEngine *self, const char *path, Plan **plans) {
 int graft_engine_reload(GraftEngine *engine, const char *path,
                         const GraftReport **report) {
   if (report != NULL) *report = NULL;
-  if (engine->updating) return 0;
+  if (engine_is_busy(engine)) return 0;
   Plan *planned = NULL;
   if (path != NULL) path = engine_plain_path(path);
   bool complete = plan_files(engine, path, &planned);
