@@ -315,8 +315,10 @@ static inline bool take_results(Vm *self, lua_State *L, int base,
                                 GraftCall *call) {
   bool has_string = false;
   int count = lua_gettop(L) - base + 1;
-  if (count > call->result_capacity) count = call->result_capacity;
-  lua_settop(L, base + count - 1);
+  if (count > call->result_capacity) {
+    count = call->result_capacity;
+    lua_settop(L, base + count - 1);
+  }
   GraftValue *result = call->results;
   for (int i = 0; i < count; i++, result++) {
     if (lua_type(L, base + i) == LUA_TNUMBER) {
