@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -255,6 +256,7 @@ static char *module_below(const GraftEngine *self, const char *relative) {
 }
 
 char *engine_module_of(GraftEngine *self, const char *path) {
+  assert(path != NULL);
   pthread_mutex_lock(&self->mutex);
   const char *relative = NULL;
   size_t longest = 0;
