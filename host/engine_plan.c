@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine.h"
+#include "patch/outline.h"
 
 void plan_free(const GraftAllocator *allocator, Plan *self) {
   if (self == NULL) return;
@@ -62,27 +63,43 @@ static void find_column(Plan *self, const GraftError *parsed) {
 // The check of a text by the VM's own compiler.
 typedef struct Check {
   VmChecker *checker;
-  const PlanDesc *desc;
+  const char *text;
+  size_t size;
+  const char *path;
   GraftStatus status;
   GraftError error;
 } Check;
 
 static void *run_check(void *context) {
   Check *self = context;
-  size_t start = unit_find_code(self->desc->contents, self->desc->size);
-  self->status = vm_checker_check(self->checker, self->desc->contents + start,
-                                  self->desc->size - start, self->desc->path,
-                                  &self->error);
+  self->status = vm_checker_check(self->checker, self->text, self->size,
+                                  self->path, &self->error);
   return NULL;
 }
 
-// It takes longer than all else in a plan, so that for a large file it goes on
-// beside that.
+// It takes longer than all else in a plan. What can be left out when the file
+// is known is not known before the difference; of a large file that is new,
+// the check goes on beside the parser.
 enum { LARGE_FILE = 64 * 1024 };
 
-static bool start_check(Check *check, pthread_t *thread) {
-  return check->desc->size >= LARGE_FILE &&
+static bool start_check(const Plan *plan, Check *check, pthread_t *thread) {
+  return plan->base == NULL && check->size >= LARGE_FILE &&
          pthread_create(thread, NULL, run_check, check) == 0;
+}
+
+// Compares, and checks what the VM has not accepted before.
+static void check_changes(GraftEngine *engine, Plan *self, Check *check) {
+  Buffer outline;
+  buffer_init(&outline, &engine->allocator);
+  if (self->base != NULL && self->unit != NULL) {
+    self->diff = diff_new(&engine->allocator, self->base, self->unit);
+  }
+  if (self->diff != NULL && outline_make(self->diff, &outline)) {
+    check->text = buffer_text(&outline);
+    check->size = outline.size;
+  }
+  run_check(check);
+  buffer_clear(&outline);
 }
 
 // The VM's own compiler has the last word, and its message is shown (U1).
@@ -94,14 +111,18 @@ void plan_compile(GraftEngine *engine, VmChecker *checker, Plan *self,
                              .module = self->module,
                              .file = desc->path,
                              .allocator = &engine->allocator};
-  Check check = {.checker = checker, .desc = desc};
+  size_t start = unit_find_code(desc->contents, desc->size);
+  Check check = {.checker = checker,
+                 .text = desc->contents + start,
+                 .size = desc->size - start,
+                 .path = desc->path};
   pthread_t thread;
-  bool beside = start_check(&check, &thread);
+  bool beside = start_check(self, &check, &thread);
   self->status = graft_unit_compile(&unit_desc, &self->unit, &parsed);
   if (beside) {
     pthread_join(thread, NULL);
   } else if (self->status != GRAFT_ENOMEM) {
-    run_check(&check);
+    check_changes(engine, self, &check);
   }
   if (self->status == GRAFT_ENOMEM) {
     self->error = parsed;
@@ -159,9 +180,9 @@ Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc) {
   // A file that nobody has loaded is of interest only as a new module.
   if (self->base == NULL) return self;
   plan_compile(engine, checker, self, &known);
-  if (self->status < 0) return self;
-  self->diff = diff_new(allocator, self->base, self->unit);
-  if (self->diff == NULL) self->status = error_memory(&self->error);
+  if (self->status >= 0 && self->diff == NULL) {
+    self->status = error_memory(&self->error);
+  }
   return self;
 }
 
