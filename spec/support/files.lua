@@ -20,6 +20,11 @@ function files.folder()
   return self
 end
 
+-- A folder that is there already; stays.
+function files.open(path)
+  return setmetatable({ path = path }, Folder)
+end
+
 local function remove(path)
   local kind = lfs.symlinkattributes(path, "mode")
   if kind == "directory" then
