@@ -110,6 +110,9 @@ static void emit_swap(GraftEngine *self, const EngineSwap *swap) {
 
 void engine_show_swaps(GraftEngine *self) {
   engine_exchange_swaps(self);
+  // A listener has swapped: the loop that called it goes on with that.
+  if (self->showing_swaps) return;
+  self->showing_swaps = true;
   for (size_t i = 0; i < self->swaps.count; i++) {
     EngineSwap swap = self->swaps.items[i];
     emit_swap(self, &swap);
@@ -117,6 +120,7 @@ void engine_show_swaps(GraftEngine *self) {
     if (swap.to != NULL) backing_release(self->registry, swap.to);
   }
   self->swaps.count = 0;
+  self->showing_swaps = false;
 }
 
 static void on_error(void *context, GraftFn *fn, const GraftError *error) {

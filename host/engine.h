@@ -104,6 +104,7 @@ struct GraftEngine {
   GraftReport report;      // of this safe point
   bool updating;           // inside a safe point
   bool telling;            // listeners are told of an event
+  bool showing_swaps;
   bool pinning;            // a backing is being chosen by hand
   const char *reverting;   // the function whose old version is being put back
   ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done

@@ -633,6 +633,22 @@ gone
       ]])
     end)
 
+    it("inside of any other listener is refused, too", function()
+      merges("nil m.flee -4\nreload nil\nflee\n", [[
+        graft.on("add", function(event)
+          local result, _, code = graft.merge(only(changed('"flee"', '"gone"'), "m.flee"))
+          say(result, "m.flee", code)
+          say("reload", graft.update())
+        end)
+        graft.on("add", function(event) assert(event.name == "n.f") end)
+        local report = graft.merge(compile("function f() end", "n"))
+        assert(report == nil)
+        require "n"
+        assert(graft.merge(compile("local n = {} function n.f() end return n", "n")))
+        say(m.flee())
+      ]], { ["n.lua"] = "local n = {}\nreturn n\n" })
+    end)
+
     it("can be repeated: versions go on, the last wins", function()
       merges("4 run 3\n", [[
         for i = 1, 3 do
