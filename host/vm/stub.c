@@ -2,7 +2,6 @@
 
 #include "vm/stub.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -31,13 +30,14 @@ static CallWord convert_slowly(lua_State *L, const GraftFn *fn,
 
 static inline bool get_integer(lua_State *L, int index, int64_t *integer) {
 #if VM_LUAJIT
+  if (lua_type(L, index) != LUA_TNUMBER) return false;
   double number = lua_tonumber(L, index);
-  if (lua_type(L, index) != LUA_TNUMBER || number != floor(number) ||
-      fabs(number) > 9007199254740992.0) {
+  // Within these bounds a conversion there and back tells a whole number.
+  if (!(number >= -9007199254740992.0 && number <= 9007199254740992.0)) {
     return false;
   }
   *integer = (int64_t)number;
-  return true;
+  return (double)*integer == number;
 #else
   if (!lua_isinteger(L, index)) return false;
   *integer = lua_tointeger(L, index);
