@@ -26,7 +26,10 @@ bool statement_same_target(const Diff *diff, const Path *old, const Path *now) {
     return false;
   }
   if (old->variable >= 0) {
-    if (diff->variable_new[old->variable] != now->variable) return false;
+    if (now->variable < 0 ||
+        diff->variable_new[old->variable] != now->variable) {
+      return false;
+    }
   } else if (old->variable != now->variable ||
              strcmp(old->name, now->name) != 0) {
     return false;
