@@ -449,7 +449,12 @@ int sweep_run(Sweep *self) {
   lua_pushvalue(W, FUNCTION);
   for (int i = 1; i <= FIXED_COUNT; i++) lua_pushvalue(W, i);
   lua_pushlightuserdata(W, self);
+  // LuaJIT has one hook for all threads.
+  lua_Hook hook = lua_gethook(W);
+  int mask = lua_gethookmask(W), count = lua_gethookcount(W);
+  if (hook != NULL) lua_sethook(W, NULL, 0, 0);
   int status = lua_pcall(W, FIXED_COUNT + 1, 0, 0);
+  if (hook != NULL) lua_sethook(W, hook, mask, count);
   if (status != LUA_OK) lua_xmove(W, self->desc.L, 1);
   if (was_running) lua_gc(W, LUA_GCRESTART, 0);
   return status;
@@ -480,7 +485,6 @@ void sweep_reverse(Sweep *self, const bool *marks, bool which) {
   lua_replace(W, REPLACEMENTS);
   self->desc.judge = NULL;
   self->desc.concerns = NULL;
-  self->desc.begin = NULL;
   forget_visited(self);
   for (int pair = 1; pair <= self->pair_count; pair++) {
     if ((marks != NULL && marks[pair]) != which) continue;

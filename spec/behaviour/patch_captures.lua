@@ -377,6 +377,27 @@ assert(m.get() == 3 or m.get() == 4)
 ]])
   end)
 
+  case("an undone patch leaves variables that nothing holds", { m = [[
+local M = {}
+local function helper() return "old" end
+local count = 1
+function M.f() return "none" end
+return M
+]] }, [[
+local m = require "m"
+edit("m", '"old"', '"bad"')
+edit("m", "local count = 1", "local count = 2")
+edit("m", "return M", "error 'raised'\nreturn M")
+local report, message = graft.reload()
+equal(nil, report)
+assert(message:find "raised")
+edit("m", "error 'raised'\n", "")
+edit("m", "local count = 2", "local count = 1")
+edit("m", '"bad"', '"old"')
+change("m", 'return "none"', "return helper() .. count")
+equal("old1", m.f())
+]])
+
   describe("P4, an enclosing function's variable:", function()
     local spawn = [[
 local M = {}

@@ -249,12 +249,32 @@ local function break_file(self, random)
   if not graft.reload() then fail "the reverted file was not taken" end
 end
 
+-- A save whose statements raise changes nothing either: all its new functions
+-- and variables are gone again.
+local function raise_in_file(self, random)
+  local module = random(2)
+  local text = self.texts[module]
+    :gsub('return "', 'return "bad '):gsub('yield%("', 'yield("bad ')
+    :gsub("\nlocal (c%d+) = (%d+)", "\nlocal %1 = 1%2\nlocal bad = %1")
+    :gsub("\nreturn M\n", "\nfunction M.bad() return bad end\n%0")
+    :gsub("\nreturn M\n", "\nerror 'raised'\n%0")
+  save(self.names[module], text)
+  if graft.reload() then fail "a file that raises was taken" end
+  check_shape(self)
+  if self[module].bad then fail "an undone function is there" end
+  operate(self, random)
+  save(self.names[module], self.texts[module])
+  if not graft.reload() then fail "the file without the error was not taken" end
+  check_shape(self)
+end
+
 local function step(self, seed)
   local random = model.random(seed)
   for _ = 1, random(4) do model.edit(self.program, random) end
   patch(self)
   operate(self, random)
   if random(10) == 1 then break_file(self, random) end
+  if random(10) == 1 then raise_in_file(self, random) end
 end
 
 -- Runs a sequence: which edits, and which items of the first program, are in
