@@ -2,18 +2,13 @@
 
 #include "vm/depend.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "vm/evaluate.h"
+#include "vm/given.h"
 #include "vm/initial.h"
 #include "vm/patcher_state.h"
 #include "vm/place.h"
 
 enum { ENTRY_OBJECT = 1, ENTRY_KEY, ENTRY_BASE, ENTRY_NEW, ENTRY_LIVE };
-
-// How often all scripts are looked at, should they depend on each other.
-enum { ROUNDS = 8 };
 
 // ---------------------------------------------------------------------------
 // What changed
@@ -87,12 +82,22 @@ void depend_mark(Patcher *self, lua_State *L, int index) {
   lua_pop(L, 1);
 }
 
+bool depend_is_marked(Patcher *self, lua_State *L, int index) {
+  if (self->depend_index_ref == VM_NO_REF) return false;
+  vm_push(self->vm, L, self->depend_index_ref);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  bool marked = !lua_isnil(L, -1);
+  lua_pop(L, 2);
+  return marked;
+}
+
 int depend_count(const Patcher *self) {
   return self->depend_count;
 }
 
-// stack: …, object, key
-static bool is_changed(Patcher *self, lua_State *L, int object) {
+bool depend_is_changed(Patcher *self, lua_State *L, int object) {
+  if (self->depend_index_ref == VM_NO_REF) return false;
   vm_push(self->vm, L, self->depend_index_ref);
   lua_pushvalue(L, object);
   lua_rawget(L, -2);
@@ -151,288 +156,135 @@ void depend_end(Patcher *self, lua_State *L) {
   lua_settop(L, top);
 }
 
-// A constant that the expression reads counts with the value that the source
-// gives it, also where it was changed at run time: base and new value are what
-// a source gives, not what the program made of it.
-static void pin_read(Patcher *self, const Evaluation *evaluation, lua_State *L,
-                     const Path *read) {
-  Initial initial;
-  if (read->computed || read->variable == VARIABLE_LOCAL ||
-      !initial_find(evaluation->unit, read, &initial) || initial.count != 1 ||
-      initial.value < 0 ||
-      evaluation->unit->values[initial.value].kind != VALUE_CONSTANT) {
-    return;
+// stack: …, object, key
+static bool is_pinned(Patcher *self, lua_State *L, int object) {
+  bool found = false;
+  vm_push(self->vm, L, self->depend_ref);
+  int list = lua_gettop(L);
+  for (int i = 1; i <= self->pin_count && !found; i++) {
+    int other = push_entry(L, self->depend_count + i);
+    found = lua_rawequal(L, object, other) &&
+            lua_rawequal(L, object + 1, other + 1);
+    lua_settop(L, list);
   }
+  lua_pop(L, 1);
+  return found;
+}
+
+static void pin_reads(Patcher *self, lua_State *L, const Evaluation *evaluation,
+                      int value, DependSide side);
+
+// Pushes what the source gives a place, where that is known and no table.
+static void push_given(Patcher *self, lua_State *L,
+                       const Evaluation *evaluation, const Initial *initial,
+                       DependSide side) {
+  const GraftUnit *unit = evaluation->unit;
+  int object = lua_gettop(L) - 1;
+  if (evaluate_constructor(unit, initial->value) >= 0 ||
+      unit->values[initial->value].kind == VALUE_FUNCTION) {
+    evaluate_push_unknown(L);
+  } else if (evaluate_is_pure(unit, initial->value)) {
+    pin_reads(self, L, evaluation, initial->value, side);
+    evaluate_compile(evaluation, L, initial->value);
+    depend_begin(self, L, side);
+    evaluate_call(L);
+    depend_end(self, L);
+  } else {
+    given_push(L, object);
+  }
+}
+
+// Whether the name has its value from one place above the expression alone.
+static bool has_one_source(const GraftUnit *unit, const Path *read, int value,
+                           Initial *initial) {
+  return !read->computed && read->variable != VARIABLE_LOCAL &&
+         initial_find(unit, read, initial) && initial->count == 1 &&
+         initial->value >= 0 &&
+         unit->statements[initial->assignment->statement].range.end <=
+             unit->values[value].range.start;
+}
+
+// The place of a variable that the present unit no longer has.
+static bool push_gone_place(const Evaluation *evaluation, lua_State *L,
+                            const Path *path) {
+  vm_push(evaluation->script->vm, L, evaluation->gone_ref);
+  int object = lua_gettop(L);
+  if (!lua_istable(L, object)) return false;
+  lua_rawgeti(L, object, path->variable + 1);
+  lua_replace(L, object);
+  if (lua_isnil(L, object)) return false;
+  lua_pushnil(L);
+  for (uint32_t i = 0; i < path->key_count; i++) {
+    place_get(L, object);
+    lua_replace(L, object);
+    if (!lua_istable(L, object)) return false;
+    lua_pushstring(L, path->keys[i]);
+    lua_replace(L, object + 1);
+  }
+  return true;
+}
+
+// Pushes the place that a path of the evaluation's unit names; false when
+// there is none, and then anything may be pushed.
+static bool push_read_place(const Evaluation *evaluation, lua_State *L,
+                            const Path *read) {
   Path path = *read;
   if (path.variable >= 0 && evaluation->variables != NULL) {
     path.variable = evaluation->variables[path.variable];
-    if (path.variable < 0) return;
+    if (path.variable < 0) return push_gone_place(evaluation, L, read);
   }
+  return place_push(evaluation->script, L, &path);
+}
+
+// What an expression reads counts with the value that the source gives it, also
+// where it was changed at run time: base and new value are what a source
+// gives, not what the program made of it.
+static void pin_read(Patcher *self, lua_State *L, const Evaluation *evaluation,
+                     const Path *read, const Initial *initial,
+                     DependSide side) {
   int object = lua_gettop(L) + 1;
-  if (place_push(evaluation->script, L, &path) &&
-      !is_changed(self, L, object)) {
-    evaluate_push(evaluation, L, initial.value);
-    lua_pushvalue(L, -1);
-    append(self, L, object, self->depend_count + self->pin_count + 1);
-    self->pin_count++;
+  luaL_checkstack(L, 16, "depend");
+  if (push_read_place(evaluation, L, read) &&
+      !depend_is_changed(self, L, object) && !is_pinned(self, L, object)) {
+    push_given(self, L, evaluation, initial, side);
+    if (!evaluate_is_unknown(L, -1)) {
+      lua_pushvalue(L, -1);
+      append(self, L, object, self->depend_count + self->pin_count + 1);
+      self->pin_count++;
+    }
   }
   lua_settop(L, object - 1);
 }
 
+// Ends, because each step goes to what stands further up.
+static void pin_reads(Patcher *self, lua_State *L, const Evaluation *evaluation,
+                      int value, DependSide side) {
+  if (value < 0) return;
+  const GraftUnit *unit = evaluation->unit;
+  for (uint32_t i = 0; i < unit->values[value].read_count; i++) {
+    const Path *read = &unit->reads[unit->values[value].first_read + i];
+    Initial initial;
+    if (has_one_source(unit, read, value, &initial)) {
+      pin_read(self, L, evaluation, read, &initial, side);
+    }
+  }
+}
+
+void depend_pin(Patcher *self, lua_State *L, const Evaluation *evaluation,
+                int value) {
+  pin_reads(self, L, evaluation, value, DEPEND_NEW);
+}
+
+void depend_unpin(Patcher *self) {
+  self->pin_count = 0;
+}
+
 void depend_evaluate(Patcher *self, lua_State *L, const Evaluation *evaluation,
                      int value, DependSide side) {
-  const Value *origin =
-      value >= 0 ? &evaluation->unit->values[value] : NULL; // nil has none
-  for (uint32_t i = 0; origin != NULL && i < origin->read_count; i++) {
-    pin_read(self, evaluation, L,
-             &evaluation->unit->reads[origin->first_read + i]);
-  }
+  pin_reads(self, L, evaluation, value, side);
   evaluate_compile(evaluation, L, value);
   depend_begin(self, L, side);
   evaluate_call(L);
   depend_end(self, L);
-  self->pin_count = 0;
-}
-
-// ---------------------------------------------------------------------------
-// Following
-// ---------------------------------------------------------------------------
-
-typedef enum Affected { AFFECTED_NOT, AFFECTED_BELOW, AFFECTED } Affected;
-
-// stack: …, value: whether something below it changed
-static Affected is_affected_below(Patcher *self, lua_State *L) {
-  if (!lua_istable(L, -1)) return AFFECTED_NOT;
-  vm_push(self->vm, L, self->depend_index_ref);
-  lua_pushvalue(L, -2);
-  lua_rawget(L, -2);
-  bool below = !lua_isnil(L, -1);
-  lua_pop(L, 2);
-  return below ? AFFECTED_BELOW : AFFECTED_NOT;
-}
-
-// Whether what a path of the script's unit leads to, or passes, has changed.
-static Affected is_affected(Patcher *self, Script *script, lua_State *L,
-                            const Path *read) {
-  if (read->name == NULL || read->variable == VARIABLE_LOCAL) {
-    return AFFECTED_NOT;
-  }
-  int top = lua_gettop(L);
-  Path passed = *read;
-  Affected affected = AFFECTED_NOT;
-  for (uint32_t keys = 0; keys <= read->key_count; keys++) {
-    passed.key_count = keys;
-    if (!place_push(script, L, &passed)) break;
-    if (is_changed(self, L, top + 1)) affected = AFFECTED;
-    if (affected == AFFECTED || keys < read->key_count) {
-      lua_settop(L, top);
-      continue;
-    }
-    place_get(L, top + 1);
-    affected = is_affected_below(self, L);
-  }
-  lua_settop(L, top);
-  return affected;
-}
-
-static bool is_module_table(const GraftUnit *unit, const Path *read) {
-  if (unit->return_statement < 0 || read->key_count > 0) return false;
-  int value = unit->statements[unit->return_statement].value;
-  return value >= 0 && unit->values[value].kind == VALUE_NAME &&
-         unit->values[value].path.key_count == 0 && read->variable >= 0 &&
-         unit->values[value].path.variable == read->variable;
-}
-
-// The first read that has changed, or NULL. The module's own table is passed
-// around for many reasons; a field of it is none.
-static const Path *find_affected(Patcher *self, Script *script, lua_State *L,
-                                 uint32_t first, uint32_t count) {
-  const GraftUnit *unit = script->unit;
-  for (uint32_t i = 0; i < count; i++) {
-    const Path *read = &unit->reads[first + i];
-    Affected affected = is_affected(self, script, L, read);
-    if (affected == AFFECTED ||
-        (affected == AFFECTED_BELOW && !is_module_table(unit, read))) {
-      return read;
-    }
-  }
-  return NULL;
-}
-
-static void note_depends(Patcher *self, Script *script, int line,
-                         const Path *target, const char *why,
-                         const Path *read) {
-  Note note = {.kind = NOTE_DEPENDS, .file = script->path, .line = line};
-  char name[96];
-  char source[96];
-  if (target != NULL) {
-    place_text(target, name, sizeof name);
-  } else {
-    snprintf(name, sizeof name, "(returned table)");
-  }
-  place_text(read, source, sizeof source);
-  snprintf(note.name, sizeof note.name, "%s", script->module);
-  snprintf(note.text, sizeof note.text, "%s %s: depends on %s", name, why,
-           source);
-  patcher_add_note(self, &note);
-}
-
-// What an unchanged expression was in the old unit.
-static Merge start_merge(Patcher *self, Script *script, int value,
-                         int old_value) {
-  const PatchedFile *file = script->patch;
-  return (Merge){.patcher = self,
-                 .script = script,
-                 .diff = file != NULL ? file->patch.diff : NULL,
-                 .line = script->unit->values[value].line,
-                 .old_value = old_value,
-                 .new_value = value};
-}
-
-// stack: … → …, base, new
-static void push_sides(const Merge *merge, lua_State *L) {
-  Script *script = merge->script;
-  const PatchedFile *file = script->patch;
-  Evaluation now = {.script = script, .unit = script->unit};
-  Evaluation before = now;
-  if (file != NULL) {
-    before.unit = file->patch.diff->old_unit;
-    before.variables = file->patch.diff->variable_new;
-    before.gone_ref = file->old_cells_ref;
-  }
-  depend_evaluate(merge->patcher, L, &before, merge->old_value, DEPEND_BASE);
-  depend_evaluate(merge->patcher, L, &now, merge->new_value, DEPEND_NEW);
-}
-
-// The same statement in the old unit.
-static const Statement *old_statement(const Script *script, int statement) {
-  const PatchedFile *file = script->patch;
-  if (file == NULL) return &script->unit->statements[statement];
-  int before = file->patch.diff->statement_old[statement];
-  return &file->patch.diff->old_unit->statements[before];
-}
-
-static const Assignment *old_assignment(const Script *script,
-                                        const Assignment *now) {
-  const PatchedFile *file = script->patch;
-  if (file == NULL) return now;
-  const Statement *after = &script->unit->statements[now->statement];
-  const Assignment *first = &script->unit->assignments[after->first_assignment];
-  const Statement *before = old_statement(script, now->statement);
-  return &file->patch.diff->old_unit
-              ->assignments[before->first_assignment + (uint32_t)(now - first)];
-}
-
-static void follow_value(Patcher *self, Script *script, lua_State *L,
-                         const Assignment *assignment) {
-  const GraftUnit *unit = script->unit;
-  const Value *value = &unit->values[assignment->value];
-  const Path *read =
-      find_affected(self, script, L, value->first_read, value->read_count);
-  if (read == NULL) return;
-  int top = lua_gettop(L);
-  bool pure = evaluate_is_pure(unit, assignment->value);
-  if (value->has_call || value->open) {
-    note_depends(self, script, value->line, &assignment->target, "needs a call",
-                 read);
-  }
-  if ((pure || evaluate_constructor(unit, assignment->value) >= 0) &&
-      place_push(script, L, &assignment->target)) {
-    Merge merge = start_merge(self, script, assignment->value,
-                              old_assignment(script, assignment)->value);
-    place_text(&assignment->target, merge.name, sizeof merge.name);
-    push_sides(&merge, L);
-    if (pure && evaluate_is_unknown(L, -1)) {
-      note_depends(self, script, value->line, &assignment->target,
-                   "cannot be computed any more", read);
-    }
-    merge_place(&merge, L, top + 1);
-  }
-  lua_settop(L, top);
-}
-
-static void follow_return(Patcher *self, Script *script, lua_State *L,
-                          int statement) {
-  int value = script->unit->statements[statement].value;
-  if (evaluate_constructor(script->unit, value) < 0) return;
-  const Value *origin = &script->unit->values[value];
-  const Path *read =
-      find_affected(self, script, L, origin->first_read, origin->read_count);
-  if (read == NULL) return;
-  int top = lua_gettop(L);
-  if (origin->has_call) {
-    note_depends(self, script, origin->line, NULL, "needs a call", read);
-  }
-  Merge merge =
-      start_merge(self, script, value, old_statement(script, statement)->value);
-  push_sides(&merge, L);
-  vm_push(self->vm, L, script->value_ref);
-  // stack: …, base, new, live
-  if (lua_istable(L, -1) && lua_istable(L, -2)) {
-    merge_tables(&merge, L, top + 1);
-  }
-  lua_settop(L, top);
-}
-
-// What a block sets cannot be told from its text.
-static void follow_block(Patcher *self, Script *script, lua_State *L,
-                         const Statement *statement) {
-  const Assignment *first =
-      &script->unit->assignments[statement->first_assignment];
-  if (first->target.name == NULL || first->target.variable == VARIABLE_LOCAL) {
-    return;
-  }
-  const Path *read = find_affected(self, script, L, statement->first_read,
-                                   statement->read_count);
-  if (read == NULL) return;
-  note_depends(self, script, statement->line, &first->target,
-               "is set in a block", read);
-}
-
-void depend_follow(Patcher *self, Script *script, lua_State *L, int statement) {
-  const GraftUnit *unit = script->unit;
-  const Statement *now = &unit->statements[statement];
-  if (self->depend_count == 0) return;
-  luaL_checkstack(L, 16, "depend");
-  if (now->kind == STATEMENT_RETURN) follow_return(self, script, L, statement);
-  for (uint32_t i = 0; i < now->assignment_count; i++) {
-    const Assignment *assignment =
-        &unit->assignments[now->first_assignment + i];
-    if (assignment->in_block) {
-      follow_block(self, script, L, now);
-      return;
-    }
-    if (assignment->value < 0 || assignment->target.computed ||
-        assignment->target.name == NULL ||
-        unit->values[assignment->value].kind == VALUE_FUNCTION) {
-      continue;
-    }
-    follow_value(self, script, L, assignment);
-  }
-}
-
-static bool is_same(const Script *script, int statement) {
-  const PatchedFile *file = script->patch;
-  return file == NULL ||
-         file->patch.diff->statement_changes[statement] == STATEMENT_SAME;
-}
-
-static void follow_script(Patcher *self, Script *script, lua_State *L) {
-  if (!script->loaded) return;
-  for (int i = 0; i < script->unit->statement_count; i++) {
-    if (is_same(script, i)) depend_follow(self, script, L, i);
-  }
-}
-
-void depend_follow_all(Patcher *self, lua_State *L) {
-  int before = -1;
-  for (int round = 0; round < ROUNDS && before != self->depend_count; round++) {
-    before = self->depend_count;
-    if (before == 0) return;
-    Script *oldest = self->vm->scripts;
-    while (oldest != NULL && oldest->next != NULL) oldest = oldest->next;
-    for (Script *script = oldest; script != NULL; script = script->previous) {
-      follow_script(self, script, L);
-    }
-  }
+  depend_unpin(self);
 }

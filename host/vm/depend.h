@@ -20,6 +20,11 @@ void depend_add(Patcher *self, lua_State *L, int object);
 // Says that something below the table at `index` has changed.
 void depend_mark(Patcher *self, lua_State *L, int index);
 
+// Whether the place at `object` was added, and whether something at or below
+// the table at `index` was.
+bool depend_is_changed(Patcher *self, lua_State *L, int object);
+bool depend_is_marked(Patcher *self, lua_State *L, int index);
+
 int depend_count(const Patcher *self);
 
 // Between these all changed places have their base or their new values. What
@@ -28,12 +33,19 @@ typedef enum DependSide { DEPEND_BASE, DEPEND_NEW } DependSide;
 void depend_begin(Patcher *self, lua_State *L, DependSide side);
 void depend_end(Patcher *self, lua_State *L);
 
-// Pushes what a value of `evaluation`'s unit gives with these values.
+// Gives all that a value of `evaluation`'s unit reads the new source's values
+// between these two, until depend_unpin. May raise.
 typedef struct Evaluation Evaluation;
+void depend_pin(Patcher *self, lua_State *L, const Evaluation *evaluation,
+                int value);
+void depend_unpin(Patcher *self);
+
+// Pushes what a value of `evaluation`'s unit gives with these values.
 void depend_evaluate(Patcher *self, lua_State *L, const Evaluation *evaluation,
                      int value, DependSide side);
 
-// Gives what an unchanged statement assigns its new values. Raises.
+// depend_follow.c. Gives what an unchanged statement assigns its new values.
+// Raises.
 void depend_follow(Patcher *self, Script *script, lua_State *L, int statement);
 
 // The same for all statements of all scripts, until nothing changes.

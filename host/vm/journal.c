@@ -230,6 +230,7 @@ static void undo(Vm *vm, lua_State *L, void *context) {
   Patcher *self = context;
   luaL_checkstack(L, 16, "journal");
   depend_end(self, L);
+  depend_unpin(self);
   vm_push(vm, L, self->journal_ref);
   for (; self->journal_count > 0; self->journal_count--) {
     lua_rawgeti(L, 1, self->journal_count);

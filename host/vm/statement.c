@@ -176,6 +176,16 @@ static void push_statement(Patcher *self, PatchedFile *file, lua_State *L,
   }
 }
 
+static void pin_statement(Patcher *self, PatchedFile *file, lua_State *L,
+                          int statement) {
+  const GraftUnit *unit = file->patch.unit;
+  Evaluation evaluation = {.script = file->patch.script, .unit = unit};
+  for (uint32_t i = 0; i < unit->statements[statement].assignment_count; i++) {
+    depend_pin(self, L, &evaluation,
+               statement_assignment(unit, statement, i)->value);
+  }
+}
+
 // Calls it; leaves its values. What it computes without a call, it computes
 // from what the source gives.
 static bool call_statement(Patcher *self, PatchedFile *file, lua_State *L,
@@ -188,10 +198,12 @@ static bool call_statement(Patcher *self, PatchedFile *file, lua_State *L,
   file->running_proto = proto_of(L, -1);
   lua_pushstring(L, script->module);
   lua_pushstring(L, script->path);
+  if (pure) pin_statement(self, file, L, statement);
   if (pure) depend_begin(self, L, DEPEND_NEW);
   self->status =
       vm_pcall(self->vm, L, 2, results < 1 ? 1 : results, self->error);
   if (pure) depend_end(self, L);
+  depend_unpin(self);
   file->running_proto = NULL;
   return self->status == GRAFT_OK;
 }
@@ -224,6 +236,8 @@ static void run_statement(Patcher *self, PatchedFile *file, lua_State *L,
     statement_put_results(self, file, L, statement, top + 1);
   } else if (now->kind == STATEMENT_RETURN) {
     statement_put_module(self, file, L, statement, top + 1);
+  } else {
+    statement_note_given(self, file, L, statement);
   }
   lua_settop(L, top);
 }

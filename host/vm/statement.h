@@ -44,6 +44,10 @@ void statement_put_results(Patcher *self, PatchedFile *file, lua_State *L,
 void statement_put_module(Patcher *self, PatchedFile *file, lua_State *L,
                           int statement, int first);
 
+// Remembers what the calls of a statement gave that assigned them itself.
+void statement_note_given(Patcher *self, PatchedFile *file, lua_State *L,
+                          int statement);
+
 // statement_calls.c: adds to the error what calls were made, because
 // assignments are undone, but not what functions did that were called (T2).
 void statement_list_calls(Patcher *self);

@@ -213,6 +213,25 @@ void statement_put_results(Patcher *self, PatchedFile *file, lua_State *L,
   }
 }
 
+void statement_note_given(Patcher *self, PatchedFile *file, lua_State *L,
+                          int statement) {
+  const GraftUnit *unit = file->patch.unit;
+  int top = lua_gettop(L);
+  for (uint32_t i = 0; i < unit->statements[statement].assignment_count; i++) {
+    const Assignment *assignment = statement_assignment(unit, statement, i);
+    if (assignment->in_block || assignment->value < 0 ||
+        assignment->target.name == NULL || assignment->target.computed ||
+        !unit->values[assignment->value].has_call) {
+      continue;
+    }
+    if (place_push(file->patch.script, L, &assignment->target)) {
+      place_get(L, top + 1);
+      given_set(self, L, top + 1);
+    }
+    lua_settop(L, top);
+  }
+}
+
 // Another table is returned than before: the one that the other files have
 // gets its fields.
 static void add_fields(Patcher *self, lua_State *L, int from, int module) {
