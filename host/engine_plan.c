@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -287,6 +288,16 @@ void engine_free_notices(GraftEngine *self) {
 // Batches
 // ---------------------------------------------------------------------------
 
+// Out of memory: the file is on disk, but nobody would look at it again.
+static void tell_lost(GraftEngine *self, const char *path) {
+  char text[512];
+  snprintf(text, sizeof text,
+           "out of memory: %s was not taken; save it again or call "
+           "graft.reload()",
+           path);
+  engine_on_message(self, text);
+}
+
 // On the watcher thread.
 void engine_on_batch(void *context, const WatchBatch *batch) {
   GraftEngine *self = context;
@@ -303,7 +314,10 @@ void engine_on_batch(void *context, const WatchBatch *batch) {
                                       .contents = change->contents,
                                       .size = change->size,
                                       .kind = change->kind});
-    if (plan == NULL) continue;
+    if (plan == NULL) {
+      tell_lost(self, path);
+      continue;
+    }
     plan->notice_ns = change->notice_ns;
     plan->settled_ns = change->settled_ns;
     plan->read_ns = change->read_ns;
