@@ -253,7 +253,73 @@ return function(vm)
     assert.equal(0, program:count("err", "^Delete "))
   end)
 
+  for _, wait in ipairs { 50, 200, 900 } do
+    it(("truncated, and written %d ms later"):format(wait), function()
+      local folder = project {}
+      local program = start(vm, folder, { "-w", "s" })
+      program:out "^now a1$"
+      folder:write("s/a.lua", "")
+      posix.nanosleep(0, wait * 1000000)
+      folder:write("s/a.lua", module "a2")
+      program:out "^now a2$"
+      assert.equal(0, program:interrupt())
+      assert.equal(0, program:count("err", "^Delete "))
+      assert.equal(1, program:count("err", "^Patch"))
+    end)
+  end
+
+  it("deleted, and made again 100 ms later", function()
+    local folder = project {}
+    local program = start(vm, folder, { "-w", "s" })
+    program:out "^now a1$"
+    folder:remove "s/a.lua"
+    posix.nanosleep(0, 100000000)
+    folder:write("s/a.lua", module "a2")
+    program:out "^now a2$"
+    assert.equal(0, program:interrupt())
+    assert.equal(0, program:count("err", "^Delete "))
+  end)
+
   -- Saves that come fast ------------------------------------------------------
+
+  it("two saves, 300 ms apart, both arrive", function()
+    local folder = project {}
+    local program = start(vm, folder, { "-w", "s" })
+    program:out "^now a1$"
+    folder:write("s/a.lua", module "a2")
+    posix.nanosleep(0, 300000000)
+    folder:write("s/a.lua", module "a3")
+    program:out "^now a3$"
+    assert.equal(0, program:interrupt())
+    assert.equal(1, program:count("out", "^now a2$"))
+  end)
+
+  it("a moved folder's files go, and are there under their new names", function()
+    local folder = project { ["s/main.lua"] = main("x.b", "y.b"),
+      ["s/x/b.lua"] = module "b1" }
+    local program = start(vm, folder, { "-w", "s" })
+    program:out "^now b1 none$"
+    folder:rename("s/x", "s/y")
+    program:out "^now b1 b1$"
+    folder:write("s/y/b.lua", module "b2")
+    program:out "^now b1 b2$"
+    program:out "^now nil b2$"
+    program:err "^Delete x%.b%.value$"
+    assert.equal(0, program:interrupt())
+  end)
+
+  it("10,000 files made at once keep no save waiting", function()
+    local folder = project {}
+    local program = start(vm, folder, { "-w", "s" })
+    program:out "^now a1$"
+    for i = 1, 10000 do
+      folder:write(("s/many/f%d.lua"):format(i), "return " .. i .. "\n")
+    end
+    folder:write("s/a.lua", module "a2")
+    program:out "^now a2$"
+    assert.equal(0, program:interrupt())
+    assert.equal(0, program:count("err", "^Reject "))
+  end)
 
   it("of many saves in a row the last one wins", function()
     local folder = project {}
