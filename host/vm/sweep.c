@@ -484,6 +484,7 @@ void sweep_reverse(Sweep *self, const bool *marks, bool which) {
   lua_replace(W, ORIGINALS);
   lua_replace(W, REPLACEMENTS);
   self->desc.judge = NULL;
+  self->desc.running = NULL;
   self->desc.concerns = NULL;
   forget_visited(self);
   for (int pair = 1; pair <= self->pair_count; pair++) {

@@ -93,9 +93,10 @@ void sweep_offer(Sweep *self);
 // `sweep_reverse` and another `sweep_run` put all of them back.
 int sweep_run(Sweep *self);
 
-// Exchanges the sides of all pairs and forgets what was visited; `judge` is not
-// called again, and `begin` is to offer values only. The next run replaces only
-// pairs whose mark in `marks` (by pair, NULL: none is marked) is `which`.
+// Exchanges the sides of all pairs and forgets what was visited; `judge` and
+// `running` are not called again, and `begin` is to offer values only. The next
+// run replaces only pairs whose mark in `marks` (by pair, NULL: none is marked)
+// is `which`.
 void sweep_reverse(Sweep *self, const bool *marks, bool which);
 
 // The pair that replaces a function, 0 for none.
