@@ -10,6 +10,7 @@
 #include "vm/conform.h"
 #include "vm/defer.h"
 #include "vm/patcher_state.h"
+#include "vm/proto.h"
 
 Patcher *patcher_new(Vm *vm) {
   Patcher *self = memory_new(&vm->allocator, sizeof *self);
@@ -220,16 +221,37 @@ GraftStatus patcher_add(Patcher *self, Script *script, GraftUnit *unit,
   return vm_protect(self->vm, compile, file, error);
 }
 
-static void collect_cleanups(Vm *vm, lua_State *L, void *context) {
+// A chunk that still runs has its variables in its frame; statements that run
+// now get copies of those that no closure holds.
+static void save_running(Script *script, lua_State *L) {
+  lua_Debug frame;
+  for (int level = 0; lua_getstack(L, level, &frame); level++) {
+    lua_getinfo(L, "f", &frame);
+    const void *proto = proto_of(L, -1);
+    lua_pop(L, 1);
+    const ScriptProto *entry =
+        proto != NULL ? script_find_proto(script->vm, proto) : NULL;
+    if (entry == NULL || entry->definition != SCRIPT_MAIN ||
+        entry->chunk->script != script) {
+      continue;
+    }
+    cell_save_frame(script, L, &frame);
+    return;
+  }
+}
+
+static void prepare(Vm *vm, lua_State *L, void *context) {
   (void)vm;
   Patcher *self = context;
   for (size_t i = 0; i < self->files.count; i++) {
-    defer_collect(self->files.items[i], L);
+    PatchedFile *file = self->files.items[i];
+    defer_collect(file, L);
+    if (!file->patch.script->loaded) save_running(file->patch.script, L);
   }
 }
 
 GraftStatus patcher_replace(Patcher *self, GraftError *error) {
-  GraftStatus status = vm_protect(self->vm, collect_cleanups, self, error);
+  GraftStatus status = vm_protect(self->vm, prepare, self, error);
   return status < 0 ? status : replace_closures(self, error);
 }
 

@@ -316,6 +316,25 @@ change("m", '"a"', '"b"')
 equal("1b2", m.id .. m.name .. m.double)]])
     end)
 
+  it("the variables of a chunk that still runs are known", function()
+    patching.run(vm, { m = [[
+local graft, try = require "graft", require "try"
+local hp, quiet, list = 100, 5, { 1 }
+value = { n = 1 }
+function get() return hp end
+local function set(value) hp = value end
+local function edit(from, to) return try.change("m", from, to) end
+set(40)
+list[2] = 2
+local report = edit("hp, quiet, list = 100, 5, { 1 }", "hp, quiet, list = 150, 6, { 7 }")
+assert(#report.kept == 1, report.kept[1] and report.kept[1].message)
+assert(get() == 40 and list[1] == 7 and list[2] == 2)
+edit("{ n = 1 }", "{ n = quiet, list = list }")
+assert(value.n == 6 and value.list == list)
+]] }, [[
+require "m"]])
+  end)
+
   it("what cannot be merged is reported", function()
     local result = patching.run(vm, { m = [[
 local M = {}

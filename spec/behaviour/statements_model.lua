@@ -106,7 +106,7 @@ local function edit_file(file)
   for n = 1, NAMES do after[n] = file[n] end
   for _ = 1, random(3) do
     local n = random(NAMES)
-    if after[n] then
+    if after[n] and file[n] then
       local value = new_value(after, n)
       if value.table == after[n].table then after[n] = value end
       if random(5) == 1 and not is_used(after, n) then after[n] = nil end
