@@ -228,6 +228,7 @@ static void push_main(Vm *vm, lua_State *L, void *context) {
   Protected *self = context;
   const LoaderRun *run = self->run;
   set_arg(L, run);
+  run->script->is_main = true;
   lua_pushlightuserdata(L, run->script);
   lua_pushcclosure(L, run_main, 1);
   script_push_chunk(run->script, L);

@@ -13,7 +13,9 @@
 #include "vm/state.h"
 
 // Return events after which the hook that reads variables rests.
-enum { HOOK_LIMIT = 100000 };
+// A main script is the one that runs for long, and LuaJIT compiles nothing
+// while there is a hook.
+enum { HOOK_LIMIT = 20000, HOOK_LIMIT_MAIN = 500 };
 
 Script *script_new(const ScriptDesc *desc) {
   Vm *vm = desc->vm;
@@ -156,7 +158,7 @@ void script_prune_chunks(Script *self) {
 
 void script_return_hook(lua_State *L, lua_Debug *frame) {
   Vm *vm = vm_of(L);
-  if (vm == NULL || ++vm->hook_events > HOOK_LIMIT || vm->hook_depth == 0) {
+  if (vm == NULL || --vm->hook_events < 0 || vm->hook_depth == 0) {
     lua_sethook(L, NULL, 0, 0);
     return;
   }
@@ -177,9 +179,9 @@ void script_watch_return(lua_State *L) {
   }
 }
 
-static void begin_hook(Vm *vm, lua_State *L) {
+static void begin_hook(Vm *vm, lua_State *L, bool is_main) {
   vm->hook_depth++;
-  vm->hook_events = 0;
+  vm->hook_events = is_main ? HOOK_LIMIT_MAIN : HOOK_LIMIT;
   script_watch_return(L);
 }
 
@@ -225,7 +227,7 @@ void script_push_chunk(Script *self, lua_State *L) {
 void script_run(Script *self, lua_State *L, int arg_count) {
   int base = lua_gettop(L) - arg_count;
   Vm *vm = self->vm;
-  begin_hook(vm, L);
+  begin_hook(vm, L, self->is_main);
   self->running++; // stays when the chunk raises
   lua_call(L, arg_count, LUA_MULTRET);
   self->running--;

@@ -42,7 +42,7 @@ struct Vm {
   PointerMap protos; // prototype → ScriptProto
   Script *scripts;   // all of them, linked
   uint32_t walk;     // number of the last complete walk
-  int hook_events;   // return events seen since a load began
+  int hook_events;   // return events that the hook still looks at
   int hook_depth;    // loads under way that want them
   void *engine;      // what bindings/ find
   // probation.c
