@@ -364,6 +364,10 @@ local function change_inner(self, random)
   local item = pick(random, self.items)
   if not item or not item.inner then return end
   local n = random(3)
+  -- Which of several without a name was rewritten as which is a guess (D1).
+  if not item.keyed and next(item.changed, nil) and not item.changed[n] then
+    return
+  end
   item.changed[n] = true
   item.inner[n] = new_inner(self, random, item)
 end
