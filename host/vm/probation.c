@@ -9,9 +9,9 @@
 #include "vm/state.h"
 
 enum {
-  FIRST_EVENTS = 50000, // return events looked at after a patch
-  LATER_EVENTS = 1000,  // … after each later safe point
-  SAFE_POINTS = 600,    // after which new code is trusted
+  FIRST_EVENTS = 5000, // return events looked at after a patch
+  LATER_EVENTS = 1000, // … after each later safe point
+  SAFE_POINTS = 600,   // after which new code is trusted
 };
 
 static ScriptProto *find_entry(Vm *vm, lua_State *L, lua_Debug *frame) {
@@ -24,7 +24,7 @@ static ScriptProto *find_entry(Vm *vm, lua_State *L, lua_Debug *frame) {
 void probation_hook(lua_State *L, lua_Debug *frame) {
   Vm *vm = vm_of(L);
   if (vm == NULL || vm->probation_count == 0 || --vm->probation_events < 0) {
-    lua_sethook(L, NULL, 0, 0);
+    compat_remove_hook(L);
     return;
   }
   if (!lua_checkstack(L, 4)) return;

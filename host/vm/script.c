@@ -156,19 +156,10 @@ void script_prune_chunks(Script *self) {
 // Running the chunk
 // ---------------------------------------------------------------------------
 
-// LuaJIT counts attempts to compile that a hook made fail against the code;
-// flushing forgets them.
-static void remove_hook(lua_State *L) {
-  lua_sethook(L, NULL, 0, 0);
-#if VM_LUAJIT
-  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
-#endif
-}
-
 void script_return_hook(lua_State *L, lua_Debug *frame) {
   Vm *vm = vm_of(L);
   if (vm == NULL || --vm->hook_events < 0 || vm->hook_depth == 0) {
-    remove_hook(L);
+    compat_remove_hook(L);
     return;
   }
   if (!lua_checkstack(L, 4)) return;
@@ -197,7 +188,7 @@ static void begin_hook(Vm *vm, lua_State *L, bool is_main) {
 static void end_hook(Vm *vm, lua_State *L) {
   vm->hook_depth--;
   if (lua_gethook(L) == script_return_hook && vm->hook_depth == 0) {
-    remove_hook(L);
+    compat_remove_hook(L);
   }
 }
 
