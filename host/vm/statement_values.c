@@ -244,6 +244,25 @@ static void add_fields(Patcher *self, lua_State *L, int from, int module) {
   }
 }
 
+// A file that had lost its `return`, because it was empty or missing for a
+// while, goes on with that table, too, so that what its variable gets later
+// arrives.
+static void keep_table(Patcher *self, PatchedFile *file, lua_State *L,
+                       int value) {
+  const GraftUnit *unit = file->patch.unit;
+  if (value < 0 || unit->values[value].kind != VALUE_NAME ||
+      unit->values[value].path.key_count > 0 ||
+      unit->values[value].path.variable < 0) {
+    return;
+  }
+  int module = lua_gettop(L);
+  if (place_push(file->patch.script, L, &unit->values[value].path)) {
+    lua_pushvalue(L, module);
+    place_set(self, L, module + 1);
+  }
+  lua_settop(L, module);
+}
+
 // What a changed `return` gives is the module's table, which stays the same.
 void statement_put_module(Patcher *self, PatchedFile *file, lua_State *L,
                           int statement, int result) {
@@ -268,6 +287,7 @@ void statement_put_module(Patcher *self, PatchedFile *file, lua_State *L,
       merge_tables(&merge, L, top + 1);
     } else {
       add_fields(self, L, result, top + 3);
+      if (before < 0) keep_table(self, file, L, new_value);
     }
   }
   lua_settop(L, top);

@@ -236,6 +236,25 @@ return function(vm)
     assert.equal(0, program:interrupt())
   end)
 
+  it("a file that was gone has the same module table when it is back", function()
+    local function with(number)
+      return ("local M = {}\nM.number = %d\nfunction M.value()\n"
+        .. "  return M.number\nend\nreturn M\n"):format(number)
+    end
+    local folder = project { ["s/a.lua"] = with(1),
+      ["s/main.lua"] = (main "a"):gsub('"now "', 'require "a".number .. " now "')
+        .. '\nlocal kept = require "a"\nrequire = function() return kept end\n' }
+    local program = start(vm, folder, { "-w", "s" })
+    program:out "^1 now 1$"
+    folder:remove "s/a.lua"
+    program:out "now nil$"
+    folder:write("s/a.lua", with(2))
+    program:out "^2 now 2$"
+    folder:write("s/a.lua", with(3))
+    program:out "^3 now 3$"
+    assert.equal(0, program:interrupt())
+  end)
+
   it("within the grace time nothing is deleted and state stays", function()
     local text = "local M = {}\nlocal calls = 0\nfunction M.value()\n"
       .. "  calls = calls + 1\n  return calls > 3 and 'many' or 'VERSION'\nend\n"

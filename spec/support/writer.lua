@@ -55,13 +55,22 @@ local ways = {
   function(folder, name) folder:touch(name) end,
 }
 
+-- For longer than the grace time, so that its functions are deleted.
+local function gone_for_long(folder, name)
+  folder:remove(name)
+  sleep(900)
+  sleep(600)
+end
+
 function writer.run(folder, number, count, seconds)
   math.randomseed(number)
   local ends = os.time() + seconds
   local saves = 0
   while os.time() < ends do
     local name = ("w%d/f%d.lua"):format(number, math.random(count))
-    ways[math.random(#ways)](folder, name, writer.text(math.random(100000)))
+    if math.random(200) == 1 then gone_for_long(folder, name) end
+    local way = folder:exists(name) and ways[math.random(#ways)] or ways[1]
+    way(folder, name, writer.text(math.random(100000)))
     saves = saves + 1
     sleep(math.random(0, 60))
   end
