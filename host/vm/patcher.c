@@ -245,8 +245,13 @@ static void prepare(Vm *vm, lua_State *L, void *context) {
   Patcher *self = context;
   for (size_t i = 0; i < self->files.count; i++) {
     PatchedFile *file = self->files.items[i];
+    const Diff *diff = file->patch.diff;
     defer_collect(file, L);
-    if (!file->patch.script->loaded) save_running(file->patch.script, L);
+    // The copies keep their values from collection.
+    if (!file->patch.script->loaded &&
+        diff->run_count + diff->removed_count > 0) {
+      save_running(file->patch.script, L);
+    }
   }
 }
 
