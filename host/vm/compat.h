@@ -39,11 +39,6 @@ static inline void compat_remove_hook(lua_State *L) {
   luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
 }
 
-static inline int compat_rawget_type(lua_State *L, int index) {
-  lua_rawget(L, index);
-  return lua_type(L, -1);
-}
-
 static inline void lua_rawgetp(lua_State *L, int index, const void *key) {
   index = lua_absindex(L, index);
   lua_pushlightuserdata(L, (void *)key);
@@ -67,9 +62,6 @@ static inline void compat_remove_hook(lua_State *L) {
   lua_sethook(L, NULL, 0, 0);
 }
 
-static inline int compat_rawget_type(lua_State *L, int index) {
-  return lua_rawget(L, index);
-}
 #endif
 
 #endif
