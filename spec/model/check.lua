@@ -329,8 +329,9 @@ local function shrink(sequence)
   return sequence
 end
 
-local function show(sequence)
+local function show(sequence, first)
   print("FAIL seed " .. sequence.seed)
+  print(first)
   sequence = shrink(sequence)
   local message, live = run(sequence)
   print("edits " .. table.concat(sequence.edits, " "))
@@ -345,9 +346,10 @@ for i = 1, tonumber(arg[3]) or 20 do edits[i] = i end
 local failed = 0
 for i = seed, seed + count - 1 do
   local sequence = { seed = i, edits = edits, without = {} }
-  if run(sequence) then
+  local message = run(sequence)
+  if message then
     failed = failed + 1
-    show(sequence)
+    show(sequence, message)
     break
   end
 end
