@@ -101,9 +101,9 @@ struct GraftEngine {
   atomic_bool pending;
   atomic_bool has_updated; // the host has come to a safe point once
 
-  GraftReport report;      // of this safe point
-  bool updating;           // inside a safe point
-  bool telling;            // listeners are told of an event
+  GraftReport report; // of this safe point
+  bool updating;      // inside a safe point
+  bool telling;       // listeners are told of an event
   bool showing_swaps;
   bool pinning;            // a backing is being chosen by hand
   const char *reverting;   // the function whose old version is being put back
