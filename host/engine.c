@@ -463,10 +463,22 @@ GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
 // Running
 // ---------------------------------------------------------------------------
 
-GraftStatus graft_engine_run(GraftEngine *engine, const char *path,
-                             int arg_count, const char *const *args,
-                             GraftError *error) {
+// As the watcher names it: without "./" in front, and one slash at a time.
+static char *copy_plain_path(const GraftEngine *self, const char *path) {
   path = engine_plain_path(path);
+  char *plain = memory_copy_string(&self->allocator, path, strlen(path));
+  if (plain == NULL) return NULL;
+  char *to = plain;
+  for (const char *from = plain; *from != '\0'; from++) {
+    if (from[0] != '/' || from[1] != '/') *to++ = *from;
+  }
+  *to = '\0';
+  return plain;
+}
+
+static GraftStatus run_file(GraftEngine *engine, const char *path,
+                            int arg_count, const char *const *args,
+                            GraftError *error) {
   char *module = engine_module_of(engine, path);
   if (module == NULL) {
     const char *slash = strrchr(path, '/');
@@ -488,6 +500,16 @@ GraftStatus graft_engine_run(GraftEngine *engine, const char *path,
   }
   engine_show_swaps(engine);
   memory_free(&engine->allocator, module);
+  return status;
+}
+
+GraftStatus graft_engine_run(GraftEngine *engine, const char *path,
+                             int arg_count, const char *const *args,
+                             GraftError *error) {
+  char *plain = copy_plain_path(engine, path);
+  if (plain == NULL) return error_memory(error);
+  GraftStatus status = run_file(engine, plain, arg_count, args, error);
+  memory_free(&engine->allocator, plain);
   return status;
 }
 
