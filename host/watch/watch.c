@@ -13,6 +13,10 @@
 
 enum { DEBOUNCE_MS = 50, POLL_MS = 500, GRACE_MS = 1000 };
 
+// A host that loads many files tells of one after the other; the thread does
+// not wake for each.
+enum { PRIMES_MS = 2 };
+
 uint64_t watch_hash(const char *contents, size_t size) {
   return hash_bytes(HASH_EMPTY, contents, size);
 }
@@ -53,6 +57,7 @@ static void stop(Watch *self) {
   uv_close((uv_handle_t *)&self->wake, NULL);
   uv_close((uv_handle_t *)&self->timer, NULL);
   uv_close((uv_handle_t *)&self->poll_timer, NULL);
+  uv_close((uv_handle_t *)&self->prime_timer, NULL);
 }
 
 static void answer_calls(Watch *self) {
@@ -70,6 +75,13 @@ static void answer_calls(Watch *self) {
   }
 }
 
+static void on_primes(uv_timer_t *handle) {
+  Watch *self = handle->data;
+  self->event_ns = uv_hrtime();
+  prime_apply_all(self);
+  settle_run(self);
+}
+
 static void on_wake(uv_async_t *handle) {
   Watch *self = handle->data;
   answer_calls(self);
@@ -82,7 +94,12 @@ static void on_wake(uv_async_t *handle) {
     return;
   }
   self->event_ns = uv_hrtime();
-  if (primes || self->primes_due) prime_apply_all(self);
+  if (self->primes_due) {
+    prime_apply_all(self);
+  } else if (primes && !uv_is_active((uv_handle_t *)&self->prime_timer)) {
+    uv_update_time(&self->loop);
+    uv_timer_start(&self->prime_timer, on_primes, PRIMES_MS, 0);
+  }
   settle_run(self);
 }
 
@@ -156,7 +173,9 @@ static int open_loop(Watch *self) {
   }
   uv_timer_init(&self->loop, &self->timer);
   uv_timer_init(&self->loop, &self->poll_timer);
-  self->wake.data = self->timer.data = self->poll_timer.data = self;
+  uv_timer_init(&self->loop, &self->prime_timer);
+  self->wake.data = self->timer.data = self;
+  self->poll_timer.data = self->prime_timer.data = self;
   return 0;
 }
 

@@ -233,8 +233,9 @@ struct Watch {
   uv_thread_t thread;
   uv_loop_t loop;
   uv_async_t wake;
-  uv_timer_t timer;      // the next deadline
-  uv_timer_t poll_timer; // polled roots
+  uv_timer_t timer;       // the next deadline
+  uv_timer_t poll_timer;  // polled roots
+  uv_timer_t prime_timer; // until what the host told is looked at
   Mail mail;
 
   const Backend *backend;

@@ -251,6 +251,7 @@ void settle_run(Watch *self) {
     }
     hold = NEVER;
     if (self->ready == 0) break;
+    prime_apply_all(self); // what the host has just loaded is no change
     hold = hold_until(self, now);
     if (hold > now) break;
     bool forced = now >= self->ready_ns + CAP_NS;
