@@ -63,15 +63,16 @@ static bool is_script(const Backing *backing) {
 
 // Scripts replace each other where a transaction has put the new code in place
 // already, and where a file is loaded again, which gives it a second life
-// beside the first. Only a pin exchanges them.
-static bool are_scripts(const Backing *from, const Backing *to) {
-  return is_script(from) && is_script(to);
+// beside the first. The first one of a slot is where its file has put it. Only
+// a pin exchanges them.
+static bool is_in_place(const Backing *from, const Backing *to) {
+  return (from == NULL || is_script(from)) && is_script(to);
 }
 
 static void on_switch(void *context, GraftFn *fn, const Backing *from,
                       const Backing *to) {
   GraftEngine *self = context;
-  if (!self->pinning && are_scripts(from, to)) return;
+  if (!self->pinning && is_in_place(from, to)) return;
   EngineSwap *swap = ARRAY_PUSH(&self->allocator, &self->swaps);
   if (swap == NULL) {
     engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
