@@ -9,6 +9,7 @@
 #include "vm/chunk.h"
 #include "vm/defer.h"
 #include "vm/given.h"
+#include "vm/probation_state.h"
 #include "vm/proto.h"
 #include "vm/state.h"
 
@@ -167,14 +168,18 @@ void script_return_hook(lua_State *L, lua_Debug *frame) {
   const void *proto = proto_of(L, -1);
   lua_pop(L, 1);
   ScriptProto *entry = proto != NULL ? script_find_proto(vm, proto) : NULL;
-  if (entry != NULL && entry->definition == SCRIPT_MAIN) {
+  if (entry == NULL) return;
+  if (entry->definition == SCRIPT_MAIN) {
     cell_save_frame(entry->chunk->script, L, frame);
   }
+  probation_remove(vm, entry);
 }
 
-// A hook that somebody else has set stays.
+// A hook that somebody else has set stays; that of probation, whose work this
+// one does too, comes back afterwards.
 void script_watch_return(lua_State *L) {
-  if (lua_gethook(L) == NULL) {
+  lua_Hook hook = lua_gethook(L);
+  if (hook == NULL || hook == probation_hook) {
     lua_sethook(L, script_return_hook, LUA_MASKRET, 0);
   }
 }
@@ -187,8 +192,10 @@ static void begin_hook(Vm *vm, lua_State *L, bool is_main) {
 
 static void end_hook(Vm *vm, lua_State *L) {
   vm->hook_depth--;
-  if (lua_gethook(L) == script_return_hook && vm->hook_depth == 0) {
-    compat_remove_hook(L);
+  if (lua_gethook(L) != script_return_hook || vm->hook_depth > 0) return;
+  compat_remove_hook(L);
+  if (vm->probation_count > 0) {
+    lua_sethook(L, probation_hook, LUA_MASKRET, 0);
   }
 }
 

@@ -248,6 +248,24 @@ change("m", "return M", "function M.g() return number end return M")
 equal(9, m.g())
 ]])
 
+    case("a variable of a file that is loaded after a patch", { m = [[
+local M = {}
+function M.f() return "old" end
+return M
+]], late = [[
+local M = {}
+local secret = "kept"
+function M.f() return "none" end
+return M
+]] }, [[
+local m = require "m"
+change("m", '"old"', '"new"')
+local late = require "late"
+change("late", 'return "none"', "return secret")
+equal("kept", late.f())
+equal("new", m.f())
+]])
+
     case("a variable that one other closure holds", { m = [[
 local M = {}
 local count = 0

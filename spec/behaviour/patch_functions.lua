@@ -511,6 +511,17 @@ equal("m.gone", names(report.deleted))
 equal("", names(report.orphaned))
 equal(nil, m.gone)
 ]])
+    case("deleted by the first patch after another one's", { m = [[
+local M = {}
+local number = 1
+function M.gone() return "still" end
+return M
+]] }, [[
+local m = require "m"
+edit("m", "number = 1", "number = 2")
+change("m", 'function M.gone() return "still" end\n', "")
+equal(nil, m.gone)
+]])
     case("a name that is something else by now stays", { m = [[
 local M = {}
 function M.gone() return "still" end
