@@ -236,8 +236,7 @@ static void add_statement(Text *self, const PatchedFile *file, int place,
   const Statement *statement = &unit->statements[index];
   buffer_format(&self->buffer, "(...)[%d]=function()", place + 1);
   add_proto(self, SCRIPT_NONE);
-  int count = find_uses(self, index, uses);
-  bool readers = VM_LUAJIT && count > MAKER_READS;
+  bool readers = find_uses(self, index, uses) > MAKER_READS && VM_LUAJIT;
   if (readers) add_readers(self, uses, false);
   buffer_add_text(&self->buffer, "return function(...)");
   if (readers) add_readers(self, uses, true);
