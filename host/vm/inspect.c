@@ -38,17 +38,13 @@ static void count_running(void *context, lua_State *L, const void *proto) {
 void inspect_old_code(Vm *vm, lua_State *L, const char *name) {
   Count count = {.vm = vm, .name = name};
   Sweep sweep;
-  vm_push_private(vm, L);
-  const void *skip = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  sweep_init(&sweep, &(SweepDesc){.allocator = &vm->allocator,
-                                  .L = L,
-                                  .main = vm->main,
-                                  .walker = vm->walker,
-                                  .skip = skip,
-                                  .judge = count_closure,
-                                  .running = count_running,
-                                  .context = &count});
+  SweepDesc desc = sweep_describe(vm, L);
+  // What is settled may be old: every closure has to be seen.
+  desc.raw = false;
+  desc.judge = count_closure;
+  desc.running = count_running;
+  desc.context = &count;
+  sweep_init(&sweep, &desc);
   int status = sweep_run(&sweep);
   sweep_clear(&sweep);
   if (status != LUA_OK) lua_error(L);

@@ -347,15 +347,10 @@ static void prepare_exchange(Vm *vm, lua_State *L, void *context) {
   set_module_field(self, L);
   if (self->from == NULL || self->to == NULL) return;
   self->swept = true;
-  vm_push_private(vm, L);
-  sweep_init(&self->sweep, &(SweepDesc){.allocator = &vm->allocator,
-                                        .L = L,
-                                        .main = vm->main,
-                                        .walker = vm->walker,
-                                        .skip = lua_topointer(L, -1),
-                                        .raw = vm->raw,
-                                        .begin = add_exchange,
-                                        .context = self});
+  SweepDesc desc = sweep_describe(vm, L);
+  desc.begin = add_exchange;
+  desc.context = self;
+  sweep_init(&self->sweep, &desc);
 }
 
 GraftStatus loader_exchange(Vm *vm, GraftFn *fn, const Backing *from,

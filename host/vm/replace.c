@@ -581,18 +581,13 @@ static void prepare(Vm *vm, lua_State *L, void *context) {
   }
   vm->walk++;
   self->swept = true;
-  vm_push_private(vm, L);
-  sweep_init(&self->sweep, &(SweepDesc){.allocator = &vm->allocator,
-                                        .L = L,
-                                        .main = vm->main,
-                                        .walker = vm->walker,
-                                        .skip = lua_topointer(L, -1),
-                                        .begin = begin,
-                                        .raw = vm->raw,
-                                        .judge = judge,
-                                        .concerns = concerns,
-                                        .running = note_running,
-                                        .context = self});
+  SweepDesc desc = sweep_describe(vm, L);
+  desc.begin = begin;
+  desc.judge = judge;
+  desc.concerns = concerns;
+  desc.running = note_running;
+  desc.context = self;
+  sweep_init(&self->sweep, &desc);
 }
 
 static void find_slot_ref(Patcher *self, PatchedFile *file, lua_State *L,
@@ -699,16 +694,11 @@ static bool has_orphans(const PatchedFile *file) {
 static void start_count(Vm *vm, lua_State *L, void *context) {
   Patcher *self = context;
   sweep_clear(&self->sweep);
-  vm_push_private(vm, L);
-  sweep_init(&self->sweep, &(SweepDesc){.allocator = &vm->allocator,
-                                        .L = L,
-                                        .main = vm->main,
-                                        .walker = vm->walker,
-                                        .skip = lua_topointer(L, -1),
-                                        .raw = vm->raw,
-                                        .judge = count_orphan,
-                                        .concerns = is_patched,
-                                        .context = self});
+  SweepDesc desc = sweep_describe(vm, L);
+  desc.judge = count_orphan;
+  desc.concerns = is_patched;
+  desc.context = self;
+  sweep_init(&self->sweep, &desc);
 }
 
 void patcher_count_orphans(Patcher *self) {

@@ -6,6 +6,7 @@
 
 #include "vm/proto.h"
 #include "vm/settle.h"
+#include "vm/state.h"
 #include "vm/sweep_inner.h"
 
 // How deep objects are entered at once before they are put off; bounds the C
@@ -417,6 +418,18 @@ static int walk(lua_State *W) {
   visit_roots(self);
   visit_pending(self);
   return 0;
+}
+
+SweepDesc sweep_describe(const Vm *vm, lua_State *L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, vm->private_ref);
+  const void *skip = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return (SweepDesc){.allocator = &vm->allocator,
+                     .L = L,
+                     .main = vm->main,
+                     .walker = vm->walker,
+                     .skip = skip,
+                     .raw = vm->raw};
 }
 
 void sweep_init(Sweep *self, const SweepDesc *desc) {

@@ -39,6 +39,7 @@ typedef struct SweepFunction {
 } SweepFunction;
 
 struct Sweep;
+struct Vm;
 
 typedef struct SweepDesc {
   const GraftAllocator *allocator;
@@ -74,6 +75,10 @@ typedef struct Sweep {
   int pending_count;
   int rename_count;
 } Sweep;
+
+// A description of a sweep over all of a VM, without callbacks. Leaves L as it
+// was.
+SweepDesc sweep_describe(const struct Vm *vm, lua_State *L);
 
 // May raise on `desc->L`. The walker's stack belongs to the sweep until
 // `sweep_clear`, which is to be called in any case.
