@@ -13,6 +13,27 @@
 // Changed files
 // ---------------------------------------------------------------------------
 
+static void emit_added(GraftEngine *self, const Script *script) {
+  for (int i = 0; i < script->unit->definition_count; i++) {
+    const Definition *added = &script->unit->definitions[i];
+    if (added->shown == SHOWN_NOT) continue;
+    engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ADD,
+                                    .name = added->name,
+                                    .file = script->path,
+                                    .line = added->line,
+                                    .version = 1});
+  }
+}
+
+// A file whose chunk has raised is as good as none: its next save is taken for
+// a new file again.
+static void forget_script(GraftEngine *self, EngineFile *file) {
+  if (file == NULL) return;
+  script_supersede(file->script);
+  file->script = NULL;
+  engine_set_unit(self, file, NULL);
+}
+
 // A new file of a module that everybody knows as natives alone.
 static void add_script(GraftEngine *self, const Plan *plan) {
   if (plan->kind == WATCH_REMOVED || plan->module == NULL ||
@@ -25,28 +46,24 @@ static void add_script(GraftEngine *self, const Plan *plan) {
       engine_open_script(self, plan->path, plan->module, &script, &error);
   if (status == GRAFT_OK) status = loader_add_script(self->vm, script, &error);
   if (status == GRAFT_OK) {
-    for (int i = 0; i < script->unit->definition_count; i++) {
-      const Definition *added = &script->unit->definitions[i];
-      if (added->shown == SHOWN_NOT) continue;
-      engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ADD,
-                                      .name = added->name,
-                                      .file = script->path,
-                                      .line = added->line,
-                                      .version = 1});
-    }
+    emit_added(self, script);
   } else {
-    engine_emit(self,
-                &(GraftEvent){.kind = GRAFT_EVENT_REJECT,
-                              .file = error.file[0] ? error.file : plan->path,
-                              .line = error.line,
-                              .message = error.message});
+    forget_script(self, engine_find_file(self, plan->path));
+    // A syntax error was told when the file was opened.
+    if (status != GRAFT_ESYNTAX) {
+      engine_emit(self,
+                  &(GraftEvent){.kind = GRAFT_EVENT_REJECT,
+                                .file = error.file[0] ? error.file : plan->path,
+                                .line = error.line,
+                                .message = error.message});
+    }
   }
   engine_show_swaps(self);
   engine_emit(
       self, &(GraftEvent){.kind = GRAFT_EVENT_PATCH, .ok = status == GRAFT_OK});
 }
 
-// Whether the module is in use, so that a new file of it matters.
+// A file that nobody has loaded matters only as a new part of a module.
 static void take_plan(GraftEngine *self, Plan *plan) {
   EngineFile *file = engine_find_file(self, plan->path);
   if (file == NULL || file->script == NULL) {
