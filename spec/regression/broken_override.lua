@@ -33,7 +33,7 @@ return function(vm)
     })
     program:out "^gravity 20$"
     folder:write("scripts/physics.lua", override "return +\n")
-    program:err "^Reject .*physics%.lua:4"
+    program:err "^Reject .*physics%.lua:3:8: "
     program:err "^Patch failed"
     assert.equal(1, program:count("err", "^Reject"))
     folder:write("scripts/physics.lua", override 'error "first"\n')
