@@ -291,7 +291,7 @@ static void begin_probation(PatchedFile *file) {
 
 static void release_old(PatchedFile *file) {
   Vm *vm = file->patch.script->vm;
-  replace_commit(file);
+  install_commit(file);
   unit_release(file->old_unit);
   memory_free(&vm->allocator, file->old_states);
   memory_free(&vm->allocator, file->old_slot_refs);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What the files that make up the patcher share: patcher.c (a transaction's
-// life), maker.c (compiling), replace.c (the sweep), statement.c (running and
-// merging), journal.c (undo).
+// life), maker.c (compiling), replace.c (the sweep), install.c (the new unit),
+// statement.c (running and merging), journal.c (undo).
 
 #ifndef GRAFT_VM_PATCHER_STATE_H
 #define GRAFT_VM_PATCHER_STATE_H
@@ -101,11 +101,16 @@ void maker_compile(PatchedFile *file, lua_State *L);
 // a function whose upvalues are variables of the module.
 #define MAKER_READER "_GRAFT_READ"
 
+// install.c: between the sweep and the statements. The first may raise, and
+// then the second undoes what it did.
+void install_unit(PatchedFile *file, lua_State *L);
+void uninstall_unit(PatchedFile *file);
+
 // replace.c
 GraftStatus replace_closures(Patcher *self, GraftError *error);
 void replace_undo(Patcher *self);
 // Frees what only the undo would have needed.
-void replace_commit(PatchedFile *file);
+void install_commit(PatchedFile *file);
 
 // statement.c. Runs the statements of all files. Raises for lack of memory;
 // what statements raise is in `self->status` and `self->error`.
