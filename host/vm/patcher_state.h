@@ -105,12 +105,12 @@ void maker_compile(PatchedFile *file, lua_State *L);
 // then the second undoes what it did.
 void install_unit(PatchedFile *file, lua_State *L);
 void uninstall_unit(PatchedFile *file);
+// Frees what only the undo would have needed.
+void install_commit(PatchedFile *file);
 
 // replace.c
 GraftStatus replace_closures(Patcher *self, GraftError *error);
 void replace_undo(Patcher *self);
-// Frees what only the undo would have needed.
-void install_commit(PatchedFile *file);
 
 // statement.c. Runs the statements of all files. Raises for lack of memory;
 // what statements raise is in `self->status` and `self->error`.
