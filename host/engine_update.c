@@ -2,7 +2,6 @@
 //
 // Safe points: which changes become a transaction, and which wait.
 
-#include <errno.h>
 #include <string.h>
 #include <time.h>
 

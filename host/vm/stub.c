@@ -165,14 +165,6 @@ void stub_push(Vm *vm, lua_State *L, GraftFn *fn) {
   lua_remove(L, -2);
 }
 
-GraftFn *stub_fn(lua_State *L, int index) {
-  if (lua_tocfunction(L, index) != call_stub) return NULL;
-  lua_getupvalue(L, index, 1);
-  GraftFn *fn = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  return fn;
-}
-
 void stub_push_backing(Vm *vm, lua_State *L, GraftFn *fn,
                        const Backing *backing) {
   if (backing == NULL) {

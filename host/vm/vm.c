@@ -47,10 +47,6 @@ void vm_set_failed(Vm *self, VmFailed *failed, void *context) {
   self->failed_context = context;
 }
 
-bool vm_is_busy(const Vm *self) {
-  return self->busy > 0;
-}
-
 // ---------------------------------------------------------------------------
 // The private table
 // ---------------------------------------------------------------------------

@@ -64,9 +64,6 @@ typedef GraftStatus VmFailed(void *context, const ProbationFailure *failure,
                              const GraftError *error);
 void vm_set_failed(Vm *self, VmFailed *failed, void *context);
 
-// Whether the call of a script is under way.
-bool vm_is_busy(const Vm *self);
-
 // A VM's compiler without anything to run, for one thread, any.
 typedef struct VmChecker VmChecker;
 
