@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+
+#include "show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void show_colour(const GraftEvent *event, const char *text) {
+  const char *colour = "";
+  switch (event->kind) {
+  case GRAFT_EVENT_REJECT:
+  case GRAFT_EVENT_REVERT:
+  case GRAFT_EVENT_ERROR:
+    colour = "\033[31m";
+    break;
+  case GRAFT_EVENT_KEEP:
+  case GRAFT_EVENT_STALE:
+  case GRAFT_EVENT_ORPHAN:
+  case GRAFT_EVENT_DEPENDS:
+    colour = "\033[33m";
+    break;
+  case GRAFT_EVENT_PATCH:
+    colour = "\033[2m";
+    break;
+  default:
+    colour = "\033[32m";
+  }
+  size_t word = strcspn(text, " ");
+  fprintf(stderr, "%s%.*s\033[0m%s\n", colour, (int)word, text, text + word);
+}
+
+void show_event(void *context, const GraftEvent *event) {
+  const Options *options = context;
+  if (event->kind == GRAFT_EVENT_MOVE) return; // no change to a user (D2)
+  bool quiet = !options->verbose && event->kind == GRAFT_EVENT_WATCH;
+  if (quiet && !options->json) return;
+  char text[4096];
+  if (options->json) {
+    graft_event_json(event, text, sizeof text);
+  } else {
+    graft_event_text(event, text, sizeof text);
+  }
+  bool colours =
+      !options->json && isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
+  if (colours) {
+    show_colour(event, text);
+  } else {
+    fprintf(stderr, "%s\n", text);
+  }
+}
+
+void show_error(const Options *options, const GraftError *error) {
+  if (options->json) {
+    GraftEvent event = {.kind = GRAFT_EVENT_ERROR,
+                        .name = "",
+                        .file = error->file,
+                        .line = error->line,
+                        .column = error->column,
+                        .from = "",
+                        .to = "",
+                        .message = error->message,
+                        .source = ""};
+    show_event((void *)options, &event);
+  } else if (error->line > 0) {
+    fprintf(stderr, "engine: %s:%d: %s\n", error->file, error->line,
+            error->message);
+  } else {
+    fprintf(stderr, "engine: %s\n", error->message);
+  }
+}
