@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//
+// Tls: the thread-local variables of natives. All of an engine lie in one
+// block for each thread, at offsets that stay, so that code of any version
+// finds them. A thread gets its block, with first values, when it first asks.
+// Compiled code asks through tls_address (its `__tls_get_addr`). Traded away:
+// the initial-exec model, and freeing single variables; the block holds
+// TLS_LIMIT bytes.
+
+#ifndef GRAFT_NATIVE_TLS_H
+#define GRAFT_NATIVE_TLS_H
+
+#include <stddef.h>
+
+#include "base/memory.h"
+
+enum { TLS_LIMIT = 1 << 20 };
+
+typedef struct Tls Tls;
+
+// NULL when out of memory or of the system's thread keys.
+Tls *tls_new(const GraftAllocator *allocator);
+
+// Frees the blocks of all threads: none may use its variables any more.
+// NULL-safe.
+void tls_free(Tls *self);
+
+// The offset of a variable of this key; the same key, size and alignment give
+// the same offset for ever, and another size a new one. `key` is the caller's
+// name for it: file, function, name, type. False when out of memory or room.
+bool tls_add(Tls *self, const char *key, size_t size, size_t align,
+             size_t *offset);
+
+// Sets the first value, for threads that have no block yet; `image` NULL is
+// zeroes. Threads that have one keep theirs; one that is new to them gets it.
+void tls_set_image(Tls *self, size_t offset, const void *image, size_t size);
+
+// What compiled code passes.
+typedef struct TlsIndex {
+  Tls *tls;
+  size_t offset;
+} TlsIndex;
+
+// The calling thread's variable. Ends the process with a message when there is
+// no memory for the thread's block, since compiled code cannot be told.
+void *tls_address(const TlsIndex *index);
+
+#endif
