@@ -72,7 +72,7 @@ static bool is_in_place(const Backing *from, const Backing *to) {
 static void on_switch(void *context, GraftFn *fn, const Backing *from,
                       const Backing *to) {
   GraftEngine *self = context;
-  if (!self->pinning && is_in_place(from, to)) return;
+  if (self->undoing || (!self->pinning && is_in_place(from, to))) return;
   EngineSwap *swap = ARRAY_PUSH(&self->allocator, &self->swaps);
   if (swap == NULL) {
     engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
@@ -86,15 +86,34 @@ static void on_switch(void *context, GraftFn *fn, const Backing *from,
   if (to != NULL) swap->to = backing_retain(to);
 }
 
-void engine_exchange_swaps(GraftEngine *self) {
-  for (size_t i = 0; i < self->swaps.count; i++) {
+GraftStatus engine_exchange_swaps(GraftEngine *self, GraftError *error) {
+  GraftStatus status = GRAFT_OK;
+  for (size_t i = 0; i < self->swaps.count && status == GRAFT_OK; i++) {
     EngineSwap *swap = &self->swaps.items[i];
     if (swap->exchanged) continue;
-    swap->exchanged = true;
+    status = loader_exchange(self->vm, swap->fn, swap->from, swap->to, error);
+    swap->exchanged = status == GRAFT_OK;
+    swap->failed = status < 0;
+  }
+  return status;
+}
+
+static void release_swap(GraftEngine *self, const EngineSwap *swap) {
+  if (swap->from != NULL) backing_release(self->registry, swap->from);
+  if (swap->to != NULL) backing_release(self->registry, swap->to);
+}
+
+// One that has failed may have replaced some references.
+void engine_undo_swaps(GraftEngine *self, size_t first) {
+  while (self->swaps.count > first) {
+    EngineSwap swap = self->swaps.items[self->swaps.count - 1];
     GraftError error;
-    GraftStatus status =
-        loader_exchange(self->vm, swap->fn, swap->from, swap->to, &error);
-    if (status < 0) engine_emit_error(self, &error);
+    if ((swap.exchanged || swap.failed) &&
+        loader_exchange(self->vm, swap.fn, swap.to, swap.from, &error) < 0) {
+      engine_emit_error(self, &error);
+    }
+    self->swaps.count--;
+    release_swap(self, &swap);
   }
 }
 
@@ -110,17 +129,22 @@ static void emit_swap(GraftEngine *self, const EngineSwap *swap) {
 }
 
 void engine_show_swaps(GraftEngine *self) {
-  engine_exchange_swaps(self);
+  GraftError error;
+  if (engine_exchange_swaps(self, &error) < 0) engine_emit_error(self, &error);
   // A listener has swapped: the loop that called it goes on with that.
   if (self->showing_swaps) return;
   self->showing_swaps = true;
+  size_t kept = 0;
   for (size_t i = 0; i < self->swaps.count; i++) {
     EngineSwap swap = self->swaps.items[i];
+    if (!swap.exchanged) {
+      self->swaps.items[kept++] = swap;
+      continue;
+    }
     emit_swap(self, &swap);
-    if (swap.from != NULL) backing_release(self->registry, swap.from);
-    if (swap.to != NULL) backing_release(self->registry, swap.to);
+    release_swap(self, &swap);
   }
-  self->swaps.count = 0;
+  self->swaps.count = kept;
   self->showing_swaps = false;
 }
 
@@ -209,9 +233,7 @@ void graft_engine_close(GraftEngine *engine) {
   self->on_lua_event = NULL;
   self->desc.on_event = NULL;
   for (size_t i = 0; i < self->swaps.count; i++) {
-    EngineSwap *swap = &self->swaps.items[i];
-    if (swap->from != NULL) backing_release(self->registry, swap->from);
-    if (swap->to != NULL) backing_release(self->registry, swap->to);
+    release_swap(self, &self->swaps.items[i]);
   }
   registry_free(self->registry);
   vm_close(self->vm);

@@ -77,6 +77,7 @@ typedef struct EngineSwap {
   const Backing *from; // retained, or NULL
   const Backing *to;
   bool exchanged; // Lua sees it
+  bool failed;    // to make Lua see it, and this was told
 } EngineSwap;
 
 struct GraftEngine {
@@ -108,6 +109,7 @@ struct GraftEngine {
   bool pinning;            // a backing is being chosen by hand
   const char *reverting;   // the function whose old version is being put back
   ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done
+  bool undoing;            // slots are put back, which is no swap
   void *listeners;         // of bindings/
   // Called with each event before desc.on_event; true: it has been shown.
   bool (*on_lua_event)(GraftEngine *engine, const GraftEvent *event);
@@ -142,14 +144,28 @@ GraftStatus engine_open_script(GraftEngine *self, const char *path,
                                GraftError *error);
 // The module that a path is, by the roots; NULL: none, or out of memory.
 char *engine_module_of(GraftEngine *self, const char *path);
-// Gives the slots what a script shows now. `diff` NULL: all of it.
-void engine_bind_slots(GraftEngine *self, Script *script);
 bool engine_has_natives(GraftEngine *self, const char *module);
 char *engine_read_file(const GraftEngine *self, const char *path, size_t *size,
                        GraftError *error);
 void engine_set_unit(GraftEngine *self, EngineFile *file, GraftUnit *unit);
+// engine_slots.c
+// What slots were before a transaction, and which swaps are its own.
+typedef struct EngineSlots {
+  ARRAY(SlotSnapshot *) snapshots;
+  size_t first_swap;
+} EngineSlots;
 // A backing for a definition of a script, without `script`.
 BackingDesc engine_backing(const Script *script, int definition);
+// Remembers what a slot is; `fn` NULL: out of memory.
+GraftStatus engine_keep_slot(GraftEngine *self, EngineSlots *slots, GraftFn *fn,
+                             GraftError *error);
+// Slots of all that a script shows and that has none yet.
+GraftStatus engine_bind_slots(GraftEngine *self, Script *script,
+                              EngineSlots *slots, GraftError *error);
+// Puts back what was remembered, and what Lua sees of it.
+void engine_restore_slots(GraftEngine *self, EngineSlots *slots);
+// Frees what the list holds. In any case the last call.
+void engine_forget_slots(const GraftEngine *self, EngineSlots *slots);
 
 // engine_plan.c: for WatchDesc, and what its messages become on the host thread
 void engine_on_batch(void *context, const WatchBatch *batch);
@@ -187,8 +203,11 @@ GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
 GraftStatus engine_compile_unit(GraftEngine *self, const GraftUnitDesc *desc,
                                 GraftUnit **unit, GraftError *error);
 
-// Makes Lua see the swaps that were noted; the second also reports them.
-void engine_exchange_swaps(GraftEngine *self);
+// Makes Lua see the swaps that were noted, up to the first that fails.
+GraftStatus engine_exchange_swaps(GraftEngine *self, GraftError *error);
+// Puts back and forgets those from `first` on.
+void engine_undo_swaps(GraftEngine *self, size_t first);
+// Reports those that Lua sees; the others are tried again next time.
 void engine_show_swaps(GraftEngine *self);
 
 #endif

@@ -12,7 +12,7 @@ typedef struct Transaction {
   GraftEngine *engine;
   Patcher *patcher;
   const EngineFiles *files;
-  ARRAY(SlotSnapshot *) snapshots;
+  EngineSlots slots;
   uint64_t sweep_ns;
   uint64_t start_ns;
 } Transaction;
@@ -20,22 +20,6 @@ typedef struct Transaction {
 // ---------------------------------------------------------------------------
 // Slots
 // ---------------------------------------------------------------------------
-
-static GraftStatus keep_slot(Transaction *self, const char *name,
-                             GraftError *error) {
-  GraftFn *fn = registry_find(self->engine->registry, name);
-  if (fn == NULL) return GRAFT_OK;
-  SlotSnapshot *snapshot = slot_snapshot(fn);
-  SlotSnapshot **place =
-      snapshot != NULL ? ARRAY_PUSH(&self->engine->allocator, &self->snapshots)
-                       : NULL;
-  if (place != NULL) {
-    *place = snapshot;
-    return GRAFT_OK;
-  }
-  slot_snapshot_free(snapshot);
-  return error_memory(error);
-}
 
 // Whether what the slot says of a definition has to change.
 static bool is_new_to_slot(const Diff *diff, int definition) {
@@ -53,7 +37,7 @@ static GraftStatus switch_slot(Transaction *self, FilePatch *patch,
   const char *name = patch->unit->definitions[definition].name;
   GraftFn *fn = registry_find(engine->registry, name);
   if (fn == NULL) return GRAFT_OK;
-  GraftStatus status = keep_slot(self, name, error);
+  GraftStatus status = engine_keep_slot(engine, &self->slots, fn, error);
   if (status < 0) return status;
   uint64_t ref = (uint64_t)patch->results[definition].slot_ref;
   bool replaced = ref != 0;
@@ -85,38 +69,55 @@ static GraftStatus switch_slots(Transaction *self, GraftError *error) {
   return status;
 }
 
-static void remove_slot(GraftEngine *self, const FilePatch *patch,
-                        int definition) {
+static GraftStatus remove_slot(Transaction *self, const FilePatch *patch,
+                               int definition, GraftError *error) {
   const Definition *gone = &patch->diff->old_unit->definitions[definition];
-  if (unit_find(patch->unit, gone->name) != NULL) return;
-  GraftFn *fn = registry_find(self->registry, gone->name);
-  if (fn == NULL || slot_find_layer(fn, LAYER_SCRIPT) == NULL) return;
+  if (unit_find(patch->unit, gone->name) != NULL) return GRAFT_OK;
+  GraftFn *fn = registry_find(self->engine->registry, gone->name);
+  if (fn == NULL || slot_find_layer(fn, LAYER_SCRIPT) == NULL) return GRAFT_OK;
+  GraftStatus status = engine_keep_slot(self->engine, &self->slots, fn, error);
+  if (status < 0) return status;
   char what[512];
   snprintf(what, sizeof what, "deleted from %s:%d", patch->script->path,
            gone->line);
-  GraftError error;
-  if (slot_remove(fn, LAYER_SCRIPT, what, &error) < 0) {
-    engine_emit_error(self, &error);
-  }
+  return slot_remove(fn, LAYER_SCRIPT, what, error);
 }
 
-// After the commit: slots that come and go.
-static void add_and_remove_slots(Transaction *self) {
-  for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
-    FilePatch *patch = patcher_file(self->patcher, i);
-    const Diff *diff = patch->diff;
-    for (int k = 0; k < patch->unit->definition_count; k++) {
-      if (diff->renamed[k]) patch->script->slot_refs[k] = 0;
-    }
-    engine_bind_slots(self->engine, patch->script);
-    for (int k = 0; k < diff->old_unit->definition_count; k++) {
-      int now = diff->definition_new[k];
-      if (diff->old_unit->definitions[k].shown != SHOWN_NOT &&
-          (now < 0 || diff->renamed[now])) {
-        remove_slot(self->engine, patch, k);
-      }
+static GraftStatus remove_slots(Transaction *self, const FilePatch *patch,
+                                GraftError *error) {
+  const Diff *diff = patch->diff;
+  GraftStatus status = GRAFT_OK;
+  for (int k = 0; k < diff->old_unit->definition_count && status == GRAFT_OK;
+       k++) {
+    int now = diff->definition_new[k];
+    if (diff->old_unit->definitions[k].shown != SHOWN_NOT &&
+        (now < 0 || diff->renamed[now])) {
+      status = remove_slot(self, patch, k, error);
     }
   }
+  return status;
+}
+
+// A renamed function's slot is one that goes, and one that comes.
+static GraftStatus add_slots(Transaction *self, const FilePatch *patch,
+                             GraftError *error) {
+  for (int k = 0; k < patch->unit->definition_count; k++) {
+    if (patch->diff->renamed[k]) patch->script->slot_refs[k] = 0;
+  }
+  return engine_bind_slots(self->engine, patch->script, &self->slots, error);
+}
+
+// After the statements: slots that come and go, and what Lua sees of that.
+static GraftStatus add_and_remove_slots(Transaction *self, GraftError *error) {
+  GraftStatus status = GRAFT_OK;
+  self->slots.first_swap = self->engine->swaps.count;
+  for (size_t i = 0;
+       i < patcher_file_count(self->patcher) && status == GRAFT_OK; i++) {
+    const FilePatch *patch = patcher_file(self->patcher, i);
+    status = add_slots(self, patch, error);
+    if (status == GRAFT_OK) status = remove_slots(self, patch, error);
+  }
+  return status < 0 ? status : engine_exchange_swaps(self->engine, error);
 }
 
 // ---------------------------------------------------------------------------
@@ -261,10 +262,7 @@ static void emit_all(Transaction *self) {
 // ---------------------------------------------------------------------------
 
 static void undo(Transaction *self) {
-  for (size_t i = self->snapshots.count; i > 0; i--) {
-    slot_restore(self->snapshots.items[i - 1]);
-  }
-  self->snapshots.count = 0;
+  engine_restore_slots(self->engine, &self->slots);
   if (self->patcher == NULL) return;
   for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
     FilePatch *patch = patcher_file(self->patcher, i);
@@ -297,20 +295,20 @@ static void keep_history(EngineFile *file) {
   file->history[file->history_count++] = unit_retain(file->unit);
 }
 
-static void commit(Transaction *self) {
+static GraftStatus commit(Transaction *self, GraftError *error) {
   bool news = has_news(self);
-  patcher_commit(self->patcher);
+  GraftStatus status = patcher_commit(self->patcher, error);
+  if (status < 0) return status;
   for (size_t i = 0; i < self->files->count; i++) {
     keep_history(self->files->items[i]);
     engine_set_unit(self->engine, self->files->items[i],
                     self->files->items[i]->script->unit);
   }
-  add_and_remove_slots(self);
-  if (!news) return;
-  engine_exchange_swaps(self->engine);
+  if (!news) return GRAFT_OK;
   patcher_count_orphans(self->patcher);
   emit_all(self);
   emit_patch(self, true);
+  return GRAFT_OK;
 }
 
 static GraftStatus add_files(Transaction *self, GraftError *error) {
@@ -342,23 +340,20 @@ static GraftStatus transact(Transaction *self, GraftError *error) {
   self->sweep_ns = watch_now() - before;
   if (status == GRAFT_OK) status = switch_slots(self, error);
   if (status == GRAFT_OK) status = patcher_run(self->patcher, error);
+  if (status == GRAFT_OK) status = add_and_remove_slots(self, error);
   return status;
 }
 
 GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
                          GraftError *error) {
-  Transaction transaction = {
-      .engine = self, .files = files, .start_ns = watch_now()};
+  Transaction transaction = {.engine = self,
+                             .files = files,
+                             .slots = {.first_swap = self->swaps.count},
+                             .start_ns = watch_now()};
   GraftStatus status = transact(&transaction, error);
-  if (status == GRAFT_OK) {
-    commit(&transaction);
-  } else {
-    undo(&transaction);
-  }
-  for (size_t i = 0; i < transaction.snapshots.count; i++) {
-    slot_snapshot_free(transaction.snapshots.items[i]);
-  }
-  memory_free(&self->allocator, transaction.snapshots.items);
+  if (status == GRAFT_OK) status = commit(&transaction, error);
+  if (status < 0) undo(&transaction);
+  engine_forget_slots(self, &transaction.slots);
   patcher_free(transaction.patcher);
   return status;
 }

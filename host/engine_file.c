@@ -274,51 +274,6 @@ char *engine_module_of(GraftEngine *self, const char *path) {
   return module;
 }
 
-// ---------------------------------------------------------------------------
-// Slots
-// ---------------------------------------------------------------------------
-
-BackingDesc engine_backing(const Script *script, int definition) {
-  const GraftUnit *unit = script->unit;
-  const Definition *origin = &unit->definitions[definition];
-  return (BackingDesc){.layer = LAYER_SCRIPT,
-                       .kind = BACKING_SCRIPT,
-                       .file = script->path,
-                       .line = origin->line,
-                       .source = unit_text(unit, origin->whole),
-                       .source_size = range_size(origin->whole)};
-}
-
-static GraftStatus bind_slot(GraftEngine *self, Script *script, int definition,
-                             GraftError *error) {
-  int ref = 0;
-  GraftStatus status = script_find_shown(script, definition, &ref, error);
-  if (status < 0 || ref == 0) return status;
-  const char *name = script->unit->definitions[definition].name;
-  GraftFn *fn = registry_add(self->registry, name);
-  BackingDesc desc = engine_backing(script, definition);
-  desc.script = (uint64_t)ref;
-  status = fn != NULL ? slot_set(fn, &desc, error) : error_memory(error);
-  if (status < 0) {
-    vm_release(self->vm, (uint64_t)ref);
-  } else {
-    script->slot_refs[definition] = ref;
-  }
-  return status;
-}
-
-// Slots of all that a script shows and that has none yet.
-void engine_bind_slots(GraftEngine *self, Script *script) {
-  for (int i = 0; i < script->unit->definition_count; i++) {
-    if (script->unit->definitions[i].shown == SHOWN_NOT ||
-        script->slot_refs[i] != 0) {
-      continue;
-    }
-    GraftError error;
-    if (bind_slot(self, script, i, &error) < 0) engine_emit_error(self, &error);
-  }
-}
-
 bool engine_has_natives(GraftEngine *self, const char *module) {
   const char *path = NULL;
   return self->hooks.native(self, module, 0, &path) != NULL;
@@ -343,8 +298,17 @@ static int find_module(void *context, const char *module, Script **script,
   return found;
 }
 
-static void on_loaded(void *context, Script *script) {
-  engine_bind_slots(context, script);
+// Slots of all that a script shows, or of nothing.
+static GraftStatus on_loaded(void *context, Script *script, GraftError *error) {
+  GraftEngine *self = context;
+  EngineSlots slots = {.first_swap = self->swaps.count};
+  GraftStatus status = engine_bind_slots(self, script, &slots, error);
+  if (status < 0) {
+    engine_restore_slots(self, &slots);
+    script_supersede(script);
+  }
+  engine_forget_slots(self, &slots);
+  return status;
 }
 
 static bool has_native(const GraftFn *fn) {

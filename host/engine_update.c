@@ -174,6 +174,7 @@ int engine_take_plans(GraftEngine *self, Plan *plans) {
   report_clear(&self->report);
   self->updating = true;
   engine_show_notices(self);
+  engine_show_swaps(self);
   while (plans != NULL) {
     Plan *next = plans->next;
     plans->next = NULL;

@@ -42,36 +42,37 @@ static ScriptChunk *make(Script *script, ProtoList *list) {
 }
 
 typedef struct Listing {
+  Vm *vm;
   ProtoList list;
-  const GraftAllocator *allocator;
+  int ref;
 } Listing;
 
-// stack: function, listing
+// stack: function, listing. The reference comes last, since nobody would let
+// go of it after an error.
 static int list_protos(lua_State *L) {
   Listing *listing = lua_touserdata(L, 2);
-  proto_list(L, 1, listing->allocator, &listing->list);
+  proto_list(L, 1, &listing->vm->allocator, &listing->list);
+  lua_settop(L, 1);
+  listing->ref = vm_ref(listing->vm, L);
   return 0;
 }
 
 ScriptChunk *chunk_new(Script *script, lua_State *L) {
-  Listing listing = {.allocator = &script->vm->allocator};
-  lua_pushvalue(L, -1);
-  int ref = vm_ref(script->vm, L);
+  Listing listing = {.vm = script->vm};
   lua_pushcfunction(L, list_protos);
   lua_pushvalue(L, -2);
   lua_pushlightuserdata(L, &listing);
   int status = lua_pcall(L, 2, 0, 0);
   if (status != LUA_OK) {
-    memory_free(listing.allocator, listing.list.items);
-    vm_unref(script->vm, ref);
+    memory_free(&script->vm->allocator, listing.list.items);
     lua_error(L);
   }
   ScriptChunk *self = make(script, &listing.list);
   if (self == NULL) {
-    vm_unref(script->vm, ref);
+    vm_unref(script->vm, listing.ref);
     luaL_error(L, "out of memory");
   }
-  self->ref = ref;
+  self->ref = listing.ref;
   self->fresh = script->patch;
   self->next = script->chunks;
   script->chunks = self;

@@ -215,6 +215,9 @@ static void renumber(const PatchedFile *file, lua_State *L) {
   }
 }
 
+// Nothing that asks for memory comes after the first list was changed:
+// renumbering only sets fields that there are, and the lists were made by
+// `defer_collect`.
 static void commit(Vm *vm, lua_State *L, void *context) {
   (void)vm;
   Patcher *self = context;
@@ -225,8 +228,8 @@ static void commit(Vm *vm, lua_State *L, void *context) {
   }
 }
 
-void defer_commit(Patcher *self) {
-  vm_protect(self->vm, commit, self, NULL);
+GraftStatus defer_commit(Patcher *self, GraftError *error) {
+  return vm_protect(self->vm, commit, self, error);
 }
 
 static bool is_fresh(const PatchedFile *file, lua_State *L, int entry) {

@@ -28,7 +28,7 @@ void defer_collect(PatchedFile *file, lua_State *L);
 void defer_run(Patcher *self, PatchedFile *file, lua_State *L, int statement);
 
 // The new statements are the present ones. Never raises.
-void defer_commit(Patcher *self);
+GraftStatus defer_commit(Patcher *self, GraftError *error);
 
 // Runs what new statements registered, and puts back what was taken out.
 void defer_undo(Patcher *self);

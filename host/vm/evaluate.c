@@ -174,7 +174,8 @@ static void join_variables(const Evaluation *self, lua_State *L, int value) {
   }
 }
 
-// stack: …, text → …, function; false when the VM does not take it
+// stack: …, text → …, function; false when the VM does not take it. What is
+// not known for lack of memory is no answer, so that raises.
 static bool compile(const Evaluation *self, lua_State *L, Buffer *text,
                     int value) {
   int status = LUA_ERRMEM;
@@ -185,6 +186,7 @@ static bool compile(const Evaluation *self, lua_State *L, Buffer *text,
   }
   buffer_clear(text);
   if (failed) luaL_error(L, "out of memory");
+  if (status == LUA_ERRMEM) lua_error(L);
   if (status != LUA_OK) {
     lua_pop(L, 1);
     return false;
@@ -231,7 +233,9 @@ void evaluate_compile(const Evaluation *self, lua_State *L, int value) {
 void evaluate_call(lua_State *L) {
   if (lua_type(L, -1) != LUA_TFUNCTION) return;
   evaluate_push_unknown(L);
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
+  int status = lua_pcall(L, 1, 1, 0);
+  if (status == LUA_OK) return;
+  if (status == LUA_ERRMEM) lua_error(L);
   lua_pop(L, 1);
   evaluate_push_unknown(L);
 }

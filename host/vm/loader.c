@@ -72,8 +72,10 @@ static void finish(Script *script, lua_State *L) {
   Vm *vm = script->vm;
   lua_State *previous = vm->L;
   vm->L = L;
-  vm->hooks->loaded(vm->hooks->context, script);
+  GraftError error;
+  GraftStatus status = vm->hooks->loaded(vm->hooks->context, script, &error);
   vm->L = previous;
+  if (status < 0) luaL_error(L, "%s", error.message);
 }
 
 // ---------------------------------------------------------------------------
@@ -266,14 +268,22 @@ static void adopt_table(Script *script, lua_State *L) {
   cell_set(script, L, unit->values[value].path.variable);
 }
 
-// stack: chunk, name, file
+// stack: chunk, name, file. When nobody has required the module yet, it is as
+// if somebody did.
 static int run_added(lua_State *L) {
   Script *script = lua_touserdata(L, lua_upvalueindex(1));
   script_run(script, L, lua_gettop(L) - 1);
   push_loaded(L);
-  lua_getfield(L, -1, script->module);
-  lua_remove(L, -2);
-  // stack: value, table
+  lua_insert(L, -2);
+  lua_getfield(L, -2, script->module);
+  // stack: loaded, value, table
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    complete_value(script->vm, L, script->module);
+    finish(script, L);
+    lua_setfield(L, -2, script->module);
+    return 0;
+  }
   if (lua_istable(L, -1) && lua_istable(L, -2)) adopt_table(script, L);
   finish(script, L);
   return 0;
@@ -304,6 +314,7 @@ typedef struct Exchange {
   GraftFn *fn;
   const Backing *from;
   const Backing *to;
+  int walker_ref; // that of the VM may keep a transaction's pairs
   Sweep sweep;
   bool swept;
 } Exchange;
@@ -346,8 +357,11 @@ static void prepare_exchange(Vm *vm, lua_State *L, void *context) {
   Exchange *self = context;
   set_module_field(self, L);
   if (self->from == NULL || self->to == NULL) return;
+  lua_State *walker = lua_newthread(L);
+  self->walker_ref = vm_ref(vm, L);
   self->swept = true;
   SweepDesc desc = sweep_describe(vm, L);
+  desc.walker = walker;
   desc.begin = add_exchange;
   desc.context = self;
   sweep_init(&self->sweep, &desc);
@@ -363,6 +377,7 @@ GraftStatus loader_exchange(Vm *vm, GraftFn *fn, const Backing *from,
     if (lua_status != LUA_OK) status = vm_take_error(vm->L, lua_status, error);
   }
   if (self.swept) sweep_clear(&self.sweep);
+  vm_unref(vm, self.walker_ref);
 #if VM_LUAJIT
   luaJIT_setmode(vm->main, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
 #endif

@@ -26,8 +26,8 @@ typedef struct LoaderHooks {
   // GraftStatus, with the error.
   int (*find)(void *context, const char *module, Script **script,
               GraftError *error);
-  // The script's chunk has returned.
-  void (*loaded)(void *context, Script *script);
+  // The script's chunk has returned. A failure leaves no slot of it.
+  GraftStatus (*loaded)(void *context, Script *script, GraftError *error);
   // The `index`-th slot of a module that has a native backing, and its path
   // below the module; NULL at the end.
   GraftFn *(*native)(void *context, const char *module, size_t index,

@@ -2,22 +2,13 @@
 
 #include <string.h>
 
-#include "base/buffer.h"
 #include "vm/cell.h"
 #include "vm/chunk.h"
 #include "vm/patcher_state.h"
 
 enum { MAKER_LOCALS = 190, MAKER_READS = 50 };
 
-// A text being put together from pieces of the new source, each at its own
-// line.
-typedef struct Text {
-  Buffer buffer;
-  const GraftUnit *unit;
-  int line;
-  // What the prototypes of the text are, in order.
-  ARRAY(int) protos;
-} Text;
+typedef MakerText Text;
 
 static void add_proto(Text *self, int definition) {
   int *place = ARRAY_PUSH(self->buffer.allocator, &self->protos);
@@ -267,68 +258,50 @@ static void add_statement(Text *self, const PatchedFile *file, int place,
 // Compiling
 // ---------------------------------------------------------------------------
 
-static void start_text(Text *self, PatchedFile *file) {
-  *self = (Text){.unit = file->patch.unit, .line = 1};
-  buffer_init(&self->buffer, &file->patch.script->vm->allocator);
+static Text *start_text(PatchedFile *file) {
+  Text *self = &file->text;
+  buffer_clear(&self->buffer);
+  self->unit = file->patch.unit;
+  self->line = 1;
+  self->protos.count = 0;
+  return self;
 }
 
-static void clear_text(Text *self) {
-  memory_free(self->buffer.allocator, self->protos.items);
-  buffer_clear(&self->buffer);
-}
-
-// Compiles the text and calls it with the table at `makers`. Frees the text,
-// also when it raises.
-static void run_text(Text *self, Script *script, lua_State *L, int makers) {
-  if (self->buffer.failed) {
-    clear_text(self);
-    luaL_error(L, "out of memory");
-  }
-  int status = LUA_OK;
-  if (self->buffer.size > 0) {
-    status = luaL_loadbufferx_text(L, self->buffer.text, self->buffer.size,
-                                   script->chunk_name);
-  }
-  bool compiled = self->buffer.size > 0;
-  buffer_clear(&self->buffer);
-  if (status != LUA_OK) {
-    clear_text(self);
+// Compiles the text and calls it with the table at `makers`.
+static void run_text(const Text *self, Script *script, lua_State *L,
+                     int makers) {
+  if (self->buffer.failed) luaL_error(L, "out of memory");
+  if (self->buffer.size == 0) return;
+  if (luaL_loadbufferx_text(L, self->buffer.text, self->buffer.size,
+                            script->chunk_name) != LUA_OK) {
     lua_error(L);
   }
-  if (!compiled) return;
 #if VM_LUAJIT
   vm_push(script->vm, L, script->environment_ref);
   lua_getfenv(L, -1);
   lua_setfenv(L, -3);
   lua_pop(L, 1);
 #endif
-  // The list of prototypes is freed by the garbage collector when this raises.
-  size_t size = sizeof(int) * self->protos.count;
-  int *protos = lua_newuserdata(L, size > 0 ? size : 1);
-  if (size > 0) memcpy(protos, self->protos.items, size);
-  size_t count = self->protos.count;
-  clear_text(self);
-  lua_pushvalue(L, -2);
-  // stack: …, chunk, protos, chunk
+  lua_pushvalue(L, -1);
+  // stack: …, chunk, chunk
   ScriptChunk *chunk = chunk_new(script, L);
-  for (size_t i = 0; i < count && i + 1 < chunk->count; i++) {
-    chunk_map(chunk, i + 1, protos[i]);
+  for (size_t i = 0; i < self->protos.count && i + 1 < chunk->count; i++) {
+    chunk_map(chunk, i + 1, self->protos.items[i]);
   }
   lua_pushvalue(L, makers);
   lua_call(L, 1, 0);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 static void compile_depth(PatchedFile *file, lua_State *L, int depth) {
-  Text text;
-  start_text(&text, file);
+  Text *text = start_text(file);
   const GraftUnit *unit = file->patch.unit;
   for (int i = 0; i < unit->definition_count; i++) {
     if (file->rework[i] && unit->definitions[i].depth == depth) {
-      add_maker(&text, i);
+      add_maker(text, i);
     }
   }
-  run_text(&text, file->patch.script, L, lua_gettop(L));
+  run_text(text, file->patch.script, L, lua_gettop(L));
 }
 
 static int deepest_rework(const PatchedFile *file) {
@@ -346,12 +319,11 @@ static void compile_statements(PatchedFile *file, lua_State *L) {
   Use *uses = lua_newuserdata(L, size * sizeof *uses);
   lua_insert(L, -2);
   // stack: …, uses, makers
-  Text text;
-  start_text(&text, file);
+  Text *text = start_text(file);
   for (int i = 0; i < diff->run_count; i++) {
-    add_statement(&text, file, i, uses);
+    add_statement(text, file, i, uses);
   }
-  run_text(&text, file->patch.script, L, lua_gettop(L));
+  run_text(text, file->patch.script, L, lua_gettop(L));
 }
 
 void maker_compile(PatchedFile *file, lua_State *L) {

@@ -156,6 +156,8 @@ static void file_free(PatchedFile *self) {
     plan = next;
   }
   pointer_map_clear(&self->plans);
+  buffer_clear(&self->text.buffer);
+  memory_free(allocator, self->text.protos.items);
   memory_free(allocator, self->rework);
   memory_free(allocator, self->silent);
   memory_free(allocator, self->wanted);
@@ -189,6 +191,7 @@ static PatchedFile *file_new(Script *script, GraftUnit *unit, Diff *diff) {
   self->wanted = memory_new(allocator, variables * sizeof *self->wanted);
   self->ran = memory_new(allocator, (size_t)diff->run_count + 1);
   pointer_map_init(&self->plans, allocator);
+  buffer_init(&self->text.buffer, allocator);
   if (self->patch.results == NULL || self->rework == NULL ||
       self->silent == NULL || self->patch.orphans == NULL ||
       self->wanted == NULL || self->ran == NULL) {
@@ -299,9 +302,10 @@ static void release_old(PatchedFile *file) {
   vm_unref(vm, file->old_cells_ref);
 }
 
-void patcher_commit(Patcher *self) {
+GraftStatus patcher_commit(Patcher *self, GraftError *error) {
+  GraftStatus status = defer_commit(self, error);
+  if (status < 0) return status;
   self->committed = true;
-  defer_commit(self);
   for (size_t i = 0; i < self->files.count; i++) {
     PatchedFile *file = self->files.items[i];
     release_old(file);
@@ -313,6 +317,7 @@ void patcher_commit(Patcher *self) {
   luaJIT_setmode(self->vm->main, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
 #endif
   conform_tell(self);
+  return GRAFT_OK;
 }
 
 void patcher_undo(Patcher *self) {

@@ -72,7 +72,8 @@ GraftStatus patcher_add(Patcher *self, Script *script, GraftUnit *unit,
 
 GraftStatus patcher_replace(Patcher *self, GraftError *error);
 GraftStatus patcher_run(Patcher *self, GraftError *error);
-void patcher_commit(Patcher *self);
+// Fails, for lack of memory, before anything has come of it.
+GraftStatus patcher_commit(Patcher *self, GraftError *error);
 // Puts everything back as it was, unless it is committed. What cleanups raise
 // is noted.
 void patcher_undo(Patcher *self);

@@ -7,6 +7,7 @@
 #ifndef GRAFT_VM_PATCHER_STATE_H
 #define GRAFT_VM_PATCHER_STATE_H
 
+#include "base/buffer.h"
 #include "base/pointer_map.h"
 #include "vm/journal.h"
 #include "vm/patcher.h"
@@ -34,11 +35,22 @@ typedef struct ClosurePlan {
   Source sources[];
 } ClosurePlan;
 
+// A text being put together from pieces of the new source, each at its own
+// line. It belongs to the file, so that nothing is lost when the VM raises.
+typedef struct MakerText {
+  Buffer buffer;
+  const GraftUnit *unit;
+  int line;
+  // What the prototypes of the text are, in order.
+  ARRAY(int) protos;
+} MakerText;
+
 struct PatchedFile {
   FilePatch patch; // first: FilePatch * and PatchedFile * are the same
-  bool *rework;    // by new definition: needs new prototypes
-  bool *silent;    // by old definition: its closures fall silent
-  bool *wanted;    // by old variable: a function below the module gains it
+  MakerText text;
+  bool *rework; // by new definition: needs new prototypes
+  bool *silent; // by old definition: its closures fall silent
+  bool *wanted; // by old variable: a function below the module gains it
   bool any_wanted;
   bool any_unknown;   // a module-level variable's true cell is not known
   int makers_ref;     // new definition + 1 → maker

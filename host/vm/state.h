@@ -27,18 +27,18 @@ enum { VM_NO_REF = 0 };
 struct Vm {
   GraftAllocator allocator;
   lua_State *main;
-  lua_State *L; // the thread that runs now; `main` outside of calls
-  lua_State *walker;
+  lua_State *L;      // the thread that runs now; `main` outside of calls
+  lua_State *walker; // in the private table
   bool owned;
-  bool raw;        // settle_check: memory may be read in place
-  int busy;        // calls of scripts under way
-  int private_ref; // of the private table, in the Lua registry
-  int walker_ref;
+  bool raw;          // settle_check: memory may be read in place
+  int busy;          // calls of scripts under way
+  int private_ref;   // of the private table, in the Lua registry
   int cell_ref;      // makes cells, in the private table
   int silent_ref;    // makes functions that do nothing
   int traceback_ref; // message handler
   int stubs_ref;     // slot → stub
   int results_ref;   // strings that the last call from C returned
+  int args_ref;      // what the next call from C is handed
   PointerMap protos; // prototype → ScriptProto
   Script *scripts;   // all of them, linked
   uint32_t walk;     // number of the last complete walk
@@ -70,6 +70,8 @@ int vm_ref(Vm *self, lua_State *L);
 // Pushes it; nil for VM_NO_REF.
 void vm_push(Vm *self, lua_State *L, int ref);
 void vm_unref(Vm *self, int ref); // also for VM_NO_REF; never raises
+// Room for so many values more, without raising; false when out of memory.
+bool vm_reserve(lua_State *L, int count);
 void vm_push_private(Vm *self, lua_State *L);
 
 // Runs `body` protected on the thread that runs now. Raised errors come back

@@ -75,9 +75,7 @@ void vm_push(Vm *self, lua_State *L, int ref) {
 
 // The reference's field exists, so nothing is allocated.
 void vm_unref(Vm *self, int ref) {
-  if (ref == VM_NO_REF || self->L == NULL || !lua_checkstack(self->L, 4)) {
-    return;
-  }
+  if (ref == VM_NO_REF || self->L == NULL || !vm_reserve(self->L, 4)) return;
   vm_push_private(self, self->L);
   luaL_unref(self->L, -1, ref);
   lua_pop(self->L, 1);
@@ -121,12 +119,14 @@ GraftStatus vm_take_error(lua_State *L, int lua_status, GraftError *error) {
   GraftStatus status = lua_status == LUA_ERRMEM      ? GRAFT_ENOMEM
                        : lua_status == LUA_ERRSYNTAX ? GRAFT_ESYNTAX
                                                      : GRAFT_ERUN;
-  const char *text = lua_tostring(L, -1);
-  if (text != NULL) {
-    error_set(error, status, "%s", text);
+  int type = lua_type(L, -1);
+  if (type == LUA_TSTRING) {
+    error_set(error, status, "%s", lua_tostring(L, -1));
+  } else if (type == LUA_TNUMBER) { // lua_tostring would ask for memory
+    error_set(error, status, "%.14g", (double)lua_tonumber(L, -1));
   } else {
     error_set(error, status, "(error object is a %s value)",
-              luaL_typename(L, -1));
+              lua_typename(L, type));
   }
   lua_pop(L, 1);
   if (error == NULL) return status;
@@ -151,15 +151,39 @@ GraftStatus vm_protect(Vm *self, VmBody *body, void *context,
                        GraftError *error) {
   Protected protected = {self, body, context};
   lua_State *L = self->L;
-  if (!lua_checkstack(L, 4)) return error_memory(error);
 #if VM_LUAJIT
+  // It raises when the stack cannot grow, but keeps room for a call by C.
   int status = lua_cpcall(L, run_protected, &protected);
 #else
+  if (!lua_checkstack(L, 4)) return error_memory(error);
   lua_pushcfunction(L, run_protected);
   lua_pushlightuserdata(L, &protected);
   int status = lua_pcall(L, 1, 0, 0);
 #endif
   return status == LUA_OK ? GRAFT_OK : vm_take_error(L, status, error);
+}
+
+// A C function has this much room on the stack without asking for it, and so
+// has the host.
+enum { ROOM = LUA_MINSTACK / 2 };
+
+#if VM_LUAJIT
+static int grow_stack(lua_State *L) {
+  luaL_checkstack(L, *(int *)lua_touserdata(L, 1), "call");
+  return 0;
+}
+#endif
+
+bool vm_reserve(lua_State *L, int count) {
+  if (lua_gettop(L) <= ROOM && count <= ROOM) return true;
+#if VM_LUAJIT
+  count += LUA_MINSTACK; // what the function below takes for itself
+  if (lua_cpcall(L, grow_stack, &count) == LUA_OK) return true;
+  lua_pop(L, 1);
+  return false;
+#else
+  return lua_checkstack(L, count) != 0;
+#endif
 }
 
 // stack: error value → message with traceback
@@ -286,18 +310,64 @@ GraftValue vm_to_value(lua_State *L, int index) {
   return value;
 }
 
-// Numbers, which are most of what is passed, take the short way.
-static inline void push_arg(lua_State *L, const GraftValue *value) {
-  if (value->type == GRAFT_NUMBER) {
-    lua_pushnumber(L, value->as.number);
-  } else {
-    vm_push_value(L, value);
+// Whether the VM asks for memory, and so may raise, when it is handed over.
+static inline bool needs_memory(const GraftValue *value) {
+  return value->type == GRAFT_STRING ||
+         (VM_LUAJIT && value->type == GRAFT_POINTER);
+}
+
+// Puts such arguments into a table, where they can be had without raising.
+static void make_args(Vm *vm, lua_State *L, void *context) {
+  const GraftCall *call = context;
+  vm_push(vm, L, vm->args_ref);
+  for (int i = 0; i < call->arg_count; i++) {
+    if (!needs_memory(&call->args[i])) continue;
+    vm_push_value(L, &call->args[i]);
+    lua_rawseti(L, -2, i + 1);
   }
+}
+
+// stack: …, arguments as made
+static void push_made(Vm *self, lua_State *L, const GraftCall *call) {
+  vm_push(self, L, self->args_ref);
+  int made = lua_gettop(L);
+  for (int i = 0; i < call->arg_count; i++) {
+    if (needs_memory(&call->args[i])) {
+      lua_rawgeti(L, made, i + 1);
+    } else {
+      vm_push_value(L, &call->args[i]);
+    }
+  }
+  lua_remove(L, made);
+}
+
+// Numbers, which are most of what is passed, take the short way.
+static inline void push_args(lua_State *L, const GraftCall *call) {
+  const GraftValue *value = call->args;
+  for (int i = 0; i < call->arg_count; i++, value++) {
+    if (value->type == GRAFT_NUMBER) {
+      lua_pushnumber(L, value->as.number);
+    } else {
+      vm_push_value(L, value);
+    }
+  }
+}
+
+enum { RESULTS = 16 }; // that are kept without asking for memory
+
+static void make_results(Vm *vm, lua_State *L, void *context) {
+  const int *count = context;
+  vm_push_private(vm, L);
+  lua_createtable(L, *count, 0);
+  lua_rawseti(L, -2, vm->results_ref);
 }
 
 // stack: …, results from `base` on. Strings are kept until the next call.
 static bool keep_strings(Vm *self, lua_State *L, int base, int count) {
-  if (!lua_checkstack(L, 4)) return false;
+  if (!vm_reserve(L, 4) ||
+      (count > RESULTS && vm_protect(self, make_results, &count, NULL) < 0)) {
+    return false;
+  }
   vm_push(self, L, self->results_ref);
   for (int i = 0; i < count; i++) {
     lua_pushvalue(L, base + i);
@@ -339,21 +409,38 @@ static void push_handler(const Vm *self, lua_State *L, int private_index) {
 #endif
 }
 
+// Outside of a protected call nothing may raise: what needs memory is made
+// inside of one first.
+static inline bool prepare_call(Vm *self, lua_State *L, GraftCall *call,
+                                bool *made, GraftError *error) {
+  *made = false;
+  for (int i = 0; i < call->arg_count && !*made; i++) {
+    *made = needs_memory(&call->args[i]);
+  }
+  if (*made && vm_protect(self, make_args, call, error) < 0) return false;
+  if (vm_reserve(L, call->arg_count + 8)) return true;
+  error_memory(error);
+  return false;
+}
+
 GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
                     GraftCall *call, GraftError *error) {
   (void)fn;
   Vm *self = vm;
   lua_State *L = self->L;
-  int arg_count = call->arg_count;
-  if (!lua_checkstack(L, arg_count + 8)) return error_memory(error);
+  bool made = false;
+  if (!prepare_call(self, L, call, &made, error)) return GRAFT_ENOMEM;
   int base = lua_gettop(L);
   vm_push_private(self, L);
   push_handler(self, L, base + 1);
   lua_rawgeti(L, base + 1, (int)backing->script);
-  const GraftValue *arg = call->args;
-  for (int i = 0; i < arg_count; i++, arg++) push_arg(L, arg);
+  if (made) {
+    push_made(self, L, call);
+  } else {
+    push_args(L, call);
+  }
   begin_call(self);
-  int status = lua_pcall(L, arg_count, LUA_MULTRET, base + 2);
+  int status = lua_pcall(L, call->arg_count, LUA_MULTRET, base + 2);
   end_call(self);
   self->L = L;
   GraftStatus code = GRAFT_OK;
@@ -420,7 +507,7 @@ static void set_up(Vm *self, lua_State *L, void *context) {
   lua_newtable(L);
   self->private_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   self->walker = lua_newthread(L);
-  self->walker_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  vm_ref(self, L);
   if (luaL_loadbuffer(L, cell_text, sizeof cell_text - 1, "=graft")) {
     lua_error(L);
   }
@@ -431,8 +518,14 @@ static void set_up(Vm *self, lua_State *L, void *context) {
   self->traceback_ref = vm_ref(self, L);
   lua_newtable(L);
   self->stubs_ref = vm_ref(self, L);
-  lua_createtable(L, 16, 0);
+  lua_createtable(L, RESULTS, 0);
   self->results_ref = vm_ref(self, L);
+  lua_newtable(L);
+  self->args_ref = vm_ref(self, L);
+  // LuaJIT asks for memory when it meets a part of the address space for the
+  // first time; the heap's and the stack's are known from here on.
+  lua_pushlightuserdata(L, context);
+  lua_pop(L, 1);
   lua_pushlightuserdata(L, self);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
   *fits = proto_check(L);
@@ -472,7 +565,6 @@ GraftStatus vm_open(const VmDesc *desc, Vm **vm, GraftError *error) {
 static void forget(Vm *self, lua_State *L, void *context) {
   (void)context;
   luaL_unref(L, LUA_REGISTRYINDEX, self->private_ref);
-  luaL_unref(L, LUA_REGISTRYINDEX, self->walker_ref);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
 }
