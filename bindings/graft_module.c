@@ -21,13 +21,17 @@ void module_leave(lua_State *L, lua_State *previous) {
   vm_of(L)->L = previous;
 }
 
-int module_fail(lua_State *L, const GraftError *error) {
-  lua_pushnil(L);
+static void push_error(lua_State *L, const GraftError *error) {
   if (error->line > 0) {
     lua_pushfstring(L, "%s:%d: %s", error->file, error->line, error->message);
   } else {
     lua_pushstring(L, error->message);
   }
+}
+
+int module_fail(lua_State *L, const GraftError *error) {
+  lua_pushnil(L);
+  push_error(L, error);
   lua_pushinteger(L, error->status);
   return 3;
 }
@@ -36,9 +40,10 @@ int module_fail(lua_State *L, const GraftError *error) {
 static int watch(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   GraftError error;
-  if (graft_engine_watch(module_engine(L), path, &error) < 0) {
-    return module_fail(L, &error);
-  }
+  lua_State *previous = module_enter(L);
+  GraftStatus status = graft_engine_watch(module_engine(L), path, &error);
+  module_leave(L, previous);
+  if (status < 0) return module_fail(L, &error);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -95,7 +100,28 @@ static int reload(lua_State *L) {
   return 1;
 }
 
+// stack: function, arguments → true, results
+// or false, message[, "reverted"]
+static int call(lua_State *L) {
+  luaL_checkany(L, 1);
+  module_engine(L);
+  GraftError error;
+  GraftStatus status =
+      vm_pcall(vm_of(L), L, lua_gettop(L) - 1, LUA_MULTRET, &error);
+  if (status == GRAFT_OK) {
+    lua_pushboolean(L, 1);
+    lua_insert(L, 1);
+    return lua_gettop(L);
+  }
+  lua_pushboolean(L, 0);
+  push_error(L, &error);
+  if (status != GRAFT_EREVERTED) return 2;
+  lua_pushliteral(L, "reverted");
+  return 3;
+}
+
 static const luaL_Reg functions[] = {
+    {"call", call},
     {"watch", watch},
     {"update", update},
     {"reload", reload},

@@ -30,6 +30,9 @@ void slot_add_functions(lua_State *L);
 void values_add_functions(lua_State *L);
 void unit_add_functions(lua_State *L);
 
+// stack: …, graft. Makes itself at home in LÖVE, if this is one. May raise.
+void love_open(lua_State *L);
+
 // Pushes what a safe point did, or nil for NULL.
 void events_push_report(lua_State *L, const GraftReport *report);
 

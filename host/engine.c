@@ -165,15 +165,19 @@ static void on_error(void *context, GraftFn *fn, const GraftError *error) {
 // Opening and closing
 // ---------------------------------------------------------------------------
 
-static GraftStatus open_parts(GraftEngine *self, GraftError *error) {
+static GraftStatus open_parts(GraftEngine *self, void *state,
+                              GraftError *error) {
   pthread_condattr_t attributes;
   pthread_mutex_init(&self->mutex, NULL);
   pthread_condattr_init(&attributes);
   pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
   pthread_cond_init(&self->changed, &attributes);
   pthread_condattr_destroy(&attributes);
-  GraftStatus status =
-      vm_open(&(VmDesc){.allocator = &self->allocator}, &self->vm, error);
+  GraftStatus status = vm_open(&(VmDesc){.allocator = &self->allocator,
+                                         .state = state,
+                                         .closed = engine_on_state_closed,
+                                         .context = self},
+                               &self->vm, error);
   if (status < 0) return status;
   vm_set_engine(self->vm, self);
   self->registry = registry_new(&(RegistryDesc){
@@ -189,8 +193,9 @@ static GraftStatus open_parts(GraftEngine *self, GraftError *error) {
   return status < 0 ? status : bindings_open(self, error);
 }
 
-GraftStatus graft_engine_open(const GraftEngineDesc *desc, GraftEngine **engine,
-                              GraftError *error) {
+GraftStatus engine_open(const GuestDesc *guest, GraftEngine **engine,
+                        GraftError *error) {
+  const GraftEngineDesc *desc = guest->desc;
   const GraftAllocator *allocator =
       desc->allocator != NULL ? desc->allocator : &memory_default;
   *engine = NULL;
@@ -200,13 +205,20 @@ GraftStatus graft_engine_open(const GraftEngineDesc *desc, GraftEngine **engine,
   self->desc = *desc;
   map_init(&self->files, &self->allocator);
   report_init(&self->report, &self->allocator);
-  GraftStatus status = open_parts(self, error);
+  self->is_guest = guest->state != NULL;
+  self->of_state = guest->of_state;
+  GraftStatus status = open_parts(self, guest->state, error);
   if (status < 0) {
     graft_engine_close(self);
     return status;
   }
   *engine = self;
   return GRAFT_OK;
+}
+
+GraftStatus graft_engine_open(const GraftEngineDesc *desc, GraftEngine **engine,
+                              GraftError *error) {
+  return engine_open(&(GuestDesc){.desc = desc}, engine, error);
 }
 
 static void free_plans(GraftEngine *self) {
@@ -479,7 +491,9 @@ GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
   int index = watch_add_root(engine->watch, watched, error);
   if (index >= 0) show_root(engine, watched, index);
   memory_free(&engine->allocator, root);
-  return index < 0 ? (GraftStatus)index : GRAFT_OK;
+  if (index < 0) return (GraftStatus)index;
+  engine_adopt_chunks(engine);
+  return GRAFT_OK;
 }
 
 // ---------------------------------------------------------------------------

@@ -103,6 +103,8 @@ struct GraftEngine {
   atomic_bool has_updated; // the host has come to a safe point once
 
   GraftReport report; // of this safe point
+  bool is_guest;      // in a lua_State that somebody else owns
+  bool of_state;      // ends with that lua_State: made by `require "graft"`
   bool updating;      // inside a safe point
   bool telling;       // listeners are told of an event
   bool showing_swaps;
@@ -185,6 +187,22 @@ Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc);
 void plan_compile(GraftEngine *engine, VmChecker *checker, Plan *self,
                   const PlanDesc *desc);
 void plan_free(const GraftAllocator *allocator, Plan *self);
+
+// engine.c: opens an engine, in somebody else's lua_State if `state` is set.
+typedef struct GuestDesc {
+  const GraftEngineDesc *desc;
+  void *state;
+  bool of_state;
+} GuestDesc;
+GraftStatus engine_open(const GuestDesc *guest, GraftEngine **engine,
+                        GraftError *error);
+
+// engine_guest.c: the owner of the lua_State has closed it; for VmDesc.
+void engine_on_state_closed(void *context);
+// Takes over the chunks that run now and whose files lie in the roots, and what
+// has returned of these. Nothing happens where the engine owns its VM.
+void engine_adopt_chunks(GraftEngine *self);
+void engine_finish_chunks(GraftEngine *self);
 
 // engine_update.c: takes a list of plans, oldest first, and owns them.
 int engine_take_plans(GraftEngine *self, Plan *plans);

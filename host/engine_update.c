@@ -210,6 +210,7 @@ int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
   if (report != NULL) *report = NULL;
   atomic_store_explicit(&engine->has_updated, true, memory_order_relaxed);
   probation_resume(engine->vm);
+  engine_finish_chunks(engine);
   if (!atomic_load_explicit(&engine->pending, memory_order_relaxed) ||
       engine_is_busy(engine)) {
     return 0;

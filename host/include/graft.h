@@ -419,6 +419,27 @@ GRAFT_API GraftStatus graft_engine_open(const GraftEngineDesc *desc,
                                         GraftEngine **engine,
                                         GraftError *error);
 
+// Opens an engine in a lua_State of the host's own VM of the same kind: Lua code
+// there gets `require "graft"`, and `require` finds scripts and natives of the
+// engine. Chunks that run now are taken over by graft_engine_watch when their
+// files lie in what it watches; modules that were loaded before stay as they
+// are. `state` may be a coroutine; it stays the host's, and is to be closed
+// after the engine, which leaves it as it was, but for the functions of the
+// engine's scripts, which live on as plain Lua, and for functions that stand
+// for natives, which raise from then on. If it is closed first, the engine
+// takes no change any more and calls of scripts fail with GRAFT_ERUN; it is
+// still to be closed. As graft_engine_open, and GRAFT_EARG without a state or
+// when there is an engine in it already.
+//
+//   lua_State *L = luaL_newstate();
+//   luaL_openlibs(L);
+//   graft_engine_attach(&(GraftEngineDesc){0}, L, &engine, &error);
+//   graft_engine_watch(engine, "scripts", &error);
+//   luaL_dofile(L, "scripts/main.lua");
+GRAFT_API GraftStatus graft_engine_attach(const GraftEngineDesc *desc,
+                                          void *state, GraftEngine **engine,
+                                          GraftError *error);
+
 // Closes the VM, stops watching and frees all, slots too. NULL-safe. Not from
 // inside a call of a script.
 GRAFT_API void graft_engine_close(GraftEngine *engine);

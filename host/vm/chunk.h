@@ -23,6 +23,12 @@ void chunk_map(ScriptChunk *self, size_t index, int definition);
 // the VM's message.
 void script_push_chunk(Script *self, lua_State *L);
 
+// Makes the function on top of L, a chunk that runs, the one of the script. May
+// raise.
+void script_adopt(Script *self, lua_State *L);
+// That chunk has returned.
+void script_leave(Script *self, lua_State *L);
+
 // Calls the chunk below its arguments on L; leaves its first result. Raises
 // what the chunk raises.
 void script_run(Script *self, lua_State *L, int arg_count);

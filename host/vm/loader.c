@@ -159,6 +159,35 @@ static void install(Vm *vm, lua_State *L, void *context) {
   lua_rawseti(L, -2, 2);
 }
 
+// stack: …, list. Where the searcher is in it, or 0.
+static int find_searcher(lua_State *L) {
+  int count = (int)lua_rawlen(L, -1);
+  for (int i = 1; i <= count; i++) {
+    lua_rawgeti(L, -1, i);
+    bool found = lua_tocfunction(L, -1) == search;
+    lua_pop(L, 1);
+    if (found) return i;
+  }
+  return 0;
+}
+
+void loader_remove(void *state) {
+  lua_State *L = state;
+  int top = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  if (lua_istable(L, -1)) lua_getfield(L, -1, "package");
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, VM_LUAJIT ? "loaders" : "searchers");
+  }
+  int place = lua_istable(L, -1) ? find_searcher(L) : 0;
+  int count = place > 0 ? (int)lua_rawlen(L, -1) : 0;
+  for (int i = place; i > 0 && i <= count; i++) {
+    lua_rawgeti(L, -1, i + 1);
+    lua_rawseti(L, -2, i);
+  }
+  lua_settop(L, top);
+}
+
 GraftStatus loader_install(Vm *vm, const LoaderHooks *hooks,
                            GraftError *error) {
   vm->hooks = hooks;

@@ -38,6 +38,9 @@ typedef struct LoaderHooks {
 // Puts a searcher in front of the VM's own. `hooks` must outlive the VM.
 GraftStatus loader_install(Vm *vm, const LoaderHooks *hooks, GraftError *error);
 
+// Takes it out again. `state` is the lua_State. Never raises.
+void loader_remove(void *state);
+
 typedef struct LoaderRun {
   Script *script;
   int arg_count;

@@ -211,12 +211,9 @@ static void keep_environment(Script *self, lua_State *L) {
   self->environment_ref = vm_ref(self->vm, L);
 }
 
-void script_push_chunk(Script *self, lua_State *L) {
+// stack: chunk → chunk. Its prototypes are the unit's definitions.
+static void know_chunk(Script *self, lua_State *L) {
   const GraftUnit *unit = self->unit;
-  int status =
-      luaL_loadbufferx_text(L, unit->source + unit->code_start,
-                            unit->size - unit->code_start, self->chunk_name);
-  if (status != LUA_OK) lua_error(L);
   defer_clear(self, L);
   lua_newtable(L);
   self->cells_ref = vm_ref(self->vm, L);
@@ -228,6 +225,27 @@ void script_push_chunk(Script *self, lua_State *L) {
     }
   }
   keep_environment(self, L);
+}
+
+void script_push_chunk(Script *self, lua_State *L) {
+  const GraftUnit *unit = self->unit;
+  int status =
+      luaL_loadbufferx_text(L, unit->source + unit->code_start,
+                            unit->size - unit->code_start, self->chunk_name);
+  if (status != LUA_OK) lua_error(L);
+  know_chunk(self, L);
+}
+
+void script_adopt(Script *self, lua_State *L) {
+  know_chunk(self, L);
+  self->is_main = self->adopted = true;
+  self->running++;
+  begin_hook(self->vm, L, false);
+}
+
+void script_leave(Script *self, lua_State *L) {
+  self->running--;
+  end_hook(self->vm, L);
 }
 
 // When the chunk raises, the hook rests at its next event or after the limit.

@@ -80,6 +80,7 @@ struct Script {
   int environment_ref;    // a function with the chunk's environment
   bool loaded;            // the chunk has returned
   bool is_main;           // the program, not a module
+  bool adopted;           // it ran before Graft came (guest.h)
   bool superseded;        // the file was loaded again
   int running;            // calls of the chunk under way
   bool any_stale;         // a closure may be behind its definition (P4)

@@ -45,6 +45,8 @@ struct Vm {
   int hook_events;   // return events that the hook still looks at
   int hook_depth;    // loads under way that want them
   void *engine;      // what bindings/ find
+  void (*closed)(void *context); // of VmDesc
+  void *closed_context;
   // probation.c
   int probation_count;
   int probation_events; // that the hook still looks at
@@ -64,6 +66,8 @@ struct Vm {
 
 // The Vm that a state belongs to, or NULL.
 Vm *vm_of(lua_State *L);
+// The state belongs to none any more. Never raises.
+void vm_forget(lua_State *L);
 
 // Keeps the value on top of L in the private table; pops it. May raise.
 int vm_ref(Vm *self, lua_State *L);

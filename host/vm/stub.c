@@ -129,6 +129,7 @@ static int call_other(lua_State *L, GraftFn *fn) {
 
 static int call_stub(lua_State *L) {
   GraftFn *fn = lua_touserdata(L, lua_upvalueindex(1));
+  if (fn == NULL) return luaL_error(L, "the engine is closed");
   const Backing *backing = fn->active;
   if (backing == NULL || backing->kind != BACKING_NATIVE ||
       backing->signature == NULL) {
@@ -163,6 +164,18 @@ void stub_push(Vm *vm, lua_State *L, GraftFn *fn) {
     lua_rawset(L, -4);
   }
   lua_remove(L, -2);
+}
+
+void stub_clear(Vm *vm, lua_State *L) {
+  if (vm->stubs_ref == VM_NO_REF) return;
+  vm_push(vm, L, vm->stubs_ref);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    lua_pushlightuserdata(L, NULL);
+    lua_setupvalue(L, -2, 1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
 }
 
 void stub_push_backing(Vm *vm, lua_State *L, GraftFn *fn,

@@ -11,6 +11,9 @@
 // Pushes the slot's stub, always the same function. May raise.
 void stub_push(Vm *vm, lua_State *L, GraftFn *fn);
 
+// Every stub raises from now on, since its slot goes. Never raises.
+void stub_clear(Vm *vm, lua_State *L);
+
 // Pushes what Lua code is given for a backing: the stub, the closure, or nil.
 void stub_push_backing(Vm *vm, lua_State *L, GraftFn *fn,
                        const Backing *backing);

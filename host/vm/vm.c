@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "registry/slot.h"
+#include "vm/guest_state.h"
 #include "vm/probation_state.h"
 #include "vm/proto.h"
 #include "vm/script.h"
@@ -36,6 +37,10 @@ Vm *vm_of(lua_State *L) {
 
 void *vm_state(const Vm *self) {
   return self->main;
+}
+
+void vm_rest(Vm *self) {
+  self->L = self->main;
 }
 
 void vm_set_engine(Vm *self, void *engine) {
@@ -134,6 +139,11 @@ GraftStatus vm_take_error(lua_State *L, int lua_status, GraftError *error) {
   return error->status;
 }
 
+static GraftStatus closed_error(GraftError *error) {
+  return error_set(error, GRAFT_ERUN,
+                   "the lua_State of this engine was closed");
+}
+
 typedef struct Protected {
   Vm *vm;
   VmBody *body;
@@ -151,6 +161,7 @@ GraftStatus vm_protect(Vm *self, VmBody *body, void *context,
                        GraftError *error) {
   Protected protected = {self, body, context};
   lua_State *L = self->L;
+  if (L == NULL) return closed_error(error);
 #if VM_LUAJIT
   // It raises when the stack cannot grow, but keeps room for a call by C.
   int status = lua_cpcall(L, run_protected, &protected);
@@ -428,6 +439,7 @@ GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
   (void)fn;
   Vm *self = vm;
   lua_State *L = self->L;
+  if (L == NULL) return closed_error(error);
   bool made = false;
   if (!prepare_call(self, L, call, &made, error)) return GRAFT_ENOMEM;
   int base = lua_gettop(L);
@@ -502,6 +514,7 @@ static const char cell_text[] = "local x; return function(v) x = v end";
 
 static void set_up(Vm *self, lua_State *L, void *context) {
   bool *fits = context;
+  self->main = guest_main_thread(L);
   if (self->owned) luaL_openlibs(L);
   lua_settop(L, 0);
   lua_newtable(L);
@@ -528,8 +541,18 @@ static void set_up(Vm *self, lua_State *L, void *context) {
   lua_pop(L, 1);
   lua_pushlightuserdata(L, self);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
+  guest_enter(self, L);
   *fits = proto_check(L);
   self->raw = *fits && settle_check(L);
+}
+
+static GraftStatus check_free(Vm *self, GraftError *error) {
+  if (self->main == NULL) return error_memory(error);
+  if (!lua_checkstack(self->main, 4)) return error_memory(error);
+  if (self->owned || !guest_is_taken(self->main)) return GRAFT_OK;
+  self->main = self->L = NULL; // somebody else's
+  return error_set(error, GRAFT_EARG,
+                   "this lua_State has an engine already; close that first");
 }
 
 GraftStatus vm_open(const VmDesc *desc, Vm **vm, GraftError *error) {
@@ -540,13 +563,14 @@ GraftStatus vm_open(const VmDesc *desc, Vm **vm, GraftError *error) {
   if (self == NULL) return error_memory(error);
   self->allocator = *allocator;
   self->owned = desc->state == NULL;
+  self->closed = desc->closed;
+  self->closed_context = desc->context;
   self->main = self->owned ? luaL_newstate() : desc->state;
   self->L = self->main;
   pointer_map_init(&self->protos, &self->allocator);
   bool fits = false;
-  GraftStatus status = self->main == NULL
-                           ? error_memory(error)
-                           : vm_protect(self, set_up, &fits, error);
+  GraftStatus status = check_free(self, error);
+  if (status == GRAFT_OK) status = vm_protect(self, set_up, &fits, error);
   if (status == GRAFT_OK && !fits) {
     status = error_set(error, GRAFT_ERUN,
                        "this build of %s keeps functions in a way that Graft "
@@ -562,11 +586,14 @@ GraftStatus vm_open(const VmDesc *desc, Vm **vm, GraftError *error) {
   return GRAFT_OK;
 }
 
-static void forget(Vm *self, lua_State *L, void *context) {
-  (void)context;
-  luaL_unref(L, LUA_REGISTRYINDEX, self->private_ref);
+void vm_forget(lua_State *L) {
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
+}
+
+static void leave(Vm *self, lua_State *L, void *context) {
+  (void)context;
+  guest_leave(self, L);
 }
 
 void vm_stop(Vm *self) {
@@ -575,7 +602,7 @@ void vm_stop(Vm *self) {
   if (self->owned) {
     lua_close(self->main);
   } else {
-    vm_protect(self, forget, NULL, NULL);
+    vm_protect(self, leave, NULL, NULL);
   }
   self->main = self->L = self->walker = NULL;
 }

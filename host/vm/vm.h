@@ -26,13 +26,17 @@ typedef struct VmDesc {
   // A lua_State that the host owns, or NULL for one of the VM's own with the
   // standard libraries.
   void *state;
+  // The owner of `state` has closed it: nothing of the VM can be used any more.
+  // Called from a finalizer; may close the VM. May be NULL.
+  void (*closed)(void *context);
+  void *context;
 } VmDesc;
 
-// GRAFT_ENOMEM, or GRAFT_ERUN when the VM is built in a way that Graft does
-// not know.
+// GRAFT_ENOMEM; GRAFT_EARG when Graft is in the state already; GRAFT_ERUN when
+// the VM is built in a way that Graft does not know.
 GraftStatus vm_open(const VmDesc *desc, Vm **vm, GraftError *error);
 
-// Closes a state of its own; leaves a host's state as it was before. Finalizers
+// Closes a state of its own; leaves a host's as it was, if that is still open. Finalizers
 // of scripts run here, and may call natives, so this comes before anything
 // that a script can reach is freed; they find no engine any more. NULL-safe.
 void vm_stop(Vm *self);
@@ -40,8 +44,11 @@ void vm_stop(Vm *self);
 // Stops the VM, and frees what is left. NULL-safe.
 void vm_close(Vm *self);
 
-// The main lua_State.
+// The main lua_State; NULL when it is closed.
 void *vm_state(const Vm *self);
+
+// No call is under way any more on the thread that the VM was opened on.
+void vm_rest(Vm *self);
 
 // What bindings/ find again from a state.
 void vm_set_engine(Vm *self, void *engine);
