@@ -4,14 +4,18 @@
 
 #include "base/error.h"
 
-GraftEngine *module_engine(lua_State *L) {
-  const Vm *vm = vm_of(L);
+Vm *module_vm(lua_State *L) {
+  Vm *vm = vm_of(L);
   if (vm == NULL || vm->engine == NULL) luaL_error(L, "the engine is closed");
-  return vm->engine;
+  return vm;
+}
+
+GraftEngine *module_engine(lua_State *L) {
+  return module_vm(L)->engine;
 }
 
 lua_State *module_enter(lua_State *L) {
-  Vm *vm = vm_of(L);
+  Vm *vm = module_vm(L);
   lua_State *previous = vm->L;
   vm->L = L;
   return previous;
@@ -104,10 +108,9 @@ static int reload(lua_State *L) {
 // or false, message[, "reverted"]
 static int call(lua_State *L) {
   luaL_checkany(L, 1);
-  module_engine(L);
   GraftError error;
   GraftStatus status =
-      vm_pcall(vm_of(L), L, lua_gettop(L) - 1, LUA_MULTRET, &error);
+      vm_pcall(module_vm(L), L, lua_gettop(L) - 1, LUA_MULTRET, &error);
   if (status == GRAFT_OK) {
     lua_pushboolean(L, 1);
     lua_insert(L, 1);
@@ -121,11 +124,8 @@ static int call(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"call", call},
-    {"watch", watch},
-    {"update", update},
-    {"reload", reload},
-    {NULL, NULL},
+    {"call", call},     {"watch", watch}, {"update", update},
+    {"reload", reload}, {NULL, NULL},
 };
 
 static void set_functions(lua_State *L, const luaL_Reg *list) {
@@ -136,7 +136,6 @@ static void set_functions(lua_State *L, const luaL_Reg *list) {
 }
 
 static void open_module(Vm *vm, lua_State *L, void *context) {
-  (void)vm;
   (void)context;
   lua_newtable(L);
   set_functions(L, functions);
@@ -148,6 +147,8 @@ static void open_module(Vm *vm, lua_State *L, void *context) {
   lua_setfield(L, -2, "vm");
   lua_pushstring(L, graft_version());
   lua_setfield(L, -2, "version");
+  lua_pushvalue(L, -1);
+  vm->module_ref = vm_ref(vm, L);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "graft");

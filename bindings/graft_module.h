@@ -12,8 +12,9 @@
 #include "engine.h"
 #include "vm/state.h"
 
-// The engine that a state belongs to. Raises when that is closed, which
-// finalizers see.
+// The VM and the engine that a state belongs to. Raise when that is closed,
+// which finalizers see.
+Vm *module_vm(lua_State *L);
 GraftEngine *module_engine(lua_State *L);
 
 // Makes `L` the thread that runs, for calls into the engine; returns the one

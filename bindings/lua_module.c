@@ -19,14 +19,9 @@ static void show_event(void *context, const GraftEvent *event) {
   fprintf(stderr, "%s\n", text);
 }
 
-static void push_module(lua_State *L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  lua_getfield(L, -1, "graft");
-  lua_remove(L, -2);
-}
-
 int luaopen_graft(lua_State *L) {
-  if (vm_of(L) == NULL) {
+  bool is_new = vm_of(L) == NULL;
+  if (is_new) {
     GraftEngine *engine = NULL;
     GraftError error;
     GuestDesc guest = {.desc = &(GraftEngineDesc){.on_event = show_event},
@@ -36,7 +31,7 @@ int luaopen_graft(lua_State *L) {
       return luaL_error(L, "cannot start Graft: %s", error.message);
     }
   }
-  push_module(L);
-  love_open(L);
+  vm_push(vm_of(L), L, vm_of(L)->module_ref);
+  if (is_new) love_open(L);
   return 1;
 }

@@ -9,7 +9,7 @@
 static int defer(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
-  if (!defer_add(vm_of(L), L)) {
+  if (!defer_add(module_vm(L), L)) {
     return luaL_error(L, "graft.defer: no top-level statement of a watched "
                          "script is running");
   }
@@ -33,7 +33,7 @@ static int conform(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
-  conform_add(vm_of(L), L);
+  conform_add(module_vm(L), L);
   return 0;
 }
 

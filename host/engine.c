@@ -212,6 +212,7 @@ GraftStatus engine_open(const GuestDesc *guest, GraftEngine **engine,
     graft_engine_close(self);
     return status;
   }
+  vm_rest(self->vm);
   *engine = self;
   return GRAFT_OK;
 }

@@ -13,7 +13,8 @@ GraftStatus graft_engine_attach(const GraftEngineDesc *desc, void *state,
                                 GraftEngine **engine, GraftError *error) {
   *engine = NULL;
   if (state == NULL) {
-    return error_set(error, GRAFT_EARG, "graft_engine_attach needs a lua_State");
+    return error_set(error, GRAFT_EARG,
+                     "graft_engine_attach needs a lua_State");
   }
   return engine_open(&(GuestDesc){.desc = desc, .state = state}, engine, error);
 }
@@ -42,8 +43,7 @@ static bool is_file(const char *path) {
 
 // The file of a chunk by its name, which a host may give it by its own rules:
 // as the roots name it, or from the top of a root. False when there is none.
-static bool find_chunk_path(GraftEngine *self, const char *name,
-                            Buffer *path) {
+static bool find_chunk_path(GraftEngine *self, const char *name, Buffer *path) {
   name = engine_plain_path(name);
   char *module = engine_module_of(self, name);
   bool found = module != NULL && is_file(name);

@@ -426,7 +426,7 @@ GRAFT_API GraftStatus graft_engine_open(const GraftEngineDesc *desc,
 // are. `state` may be a coroutine; it stays the host's, and is to be closed
 // after the engine, which leaves it as it was, but for the functions of the
 // engine's scripts, which live on as plain Lua, and for functions that stand
-// for natives, which raise from then on. If it is closed first, the engine
+// for natives, which raise from then on; package.loaded keeps both. If it is closed first, the engine
 // takes no change any more and calls of scripts fail with GRAFT_ERUN; it is
 // still to be closed. As graft_engine_open, and GRAFT_EARG without a state or
 // when there is an engine in it already.
@@ -435,7 +435,7 @@ GRAFT_API GraftStatus graft_engine_open(const GraftEngineDesc *desc,
 //   luaL_openlibs(L);
 //   graft_engine_attach(&(GraftEngineDesc){0}, L, &engine, &error);
 //   graft_engine_watch(engine, "scripts", &error);
-//   luaL_dofile(L, "scripts/main.lua");
+//   graft_engine_require(engine, "main", &error);
 GRAFT_API GraftStatus graft_engine_attach(const GraftEngineDesc *desc,
                                           void *state, GraftEngine **engine,
                                           GraftError *error);

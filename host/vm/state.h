@@ -37,6 +37,7 @@ struct Vm {
   int silent_ref;    // makes functions that do nothing
   int traceback_ref; // message handler
   int stubs_ref;     // slot → stub
+  int module_ref;    // the `graft` module
   int results_ref;   // strings that the last call from C returned
   int args_ref;      // what the next call from C is handed
   PointerMap protos; // prototype → ScriptProto
