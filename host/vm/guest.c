@@ -276,7 +276,10 @@ static void finish_scripts(Vm *vm, lua_State *L, void *context) {
     lua_getfield(L, -1, script->module);
     script_finish(script, L);
     lua_pop(L, 1);
-    vm->hooks->loaded(vm->hooks->context, script);
+    GraftError error;
+    if (vm->hooks->loaded(vm->hooks->context, script, &error) < 0) {
+      luaL_error(L, "%s", error.message);
+    }
   }
 }
 
