@@ -10,7 +10,7 @@
 #ifndef GRAFT_NATIVE_COMPILER_H
 #define GRAFT_NATIVE_COMPILER_H
 
-#include "base/array.h"
+#include "native/flags.h"
 #include "native/process.h"
 
 typedef struct Compiler Compiler;
@@ -21,6 +21,10 @@ typedef enum CompilerKind {
   COMPILER_CLANG,
   COMPILER_TCC, // gives no DWARF
 } CompilerKind;
+
+// ---------------------------------------------------------------------------
+// The compiler
+// ---------------------------------------------------------------------------
 
 // Zero is the default everywhere. Texts are copied.
 typedef struct CompilerDesc {
@@ -42,42 +46,61 @@ void compiler_free(Compiler *self); // NULL-safe
 // Looks for the compiler and asks it what it is, once; later calls answer at
 // once, but one that was not found is looked for again. GRAFT_ENOTFOUND: no
 // compiler, and the message says what to do; GRAFT_EARG: it does not work, or
-// compiles for another processor. Any thread, several at a time.
+// compiles for another processor; GRAFT_EIO, GRAFT_ENOMEM. Any thread, several
+// at a time.
 GraftStatus compiler_probe(Compiler *self, GraftError *error);
 
-// After a successful probe; borrowed for the compiler's life.
+// These are for after a successful probe. Borrowed for the compiler's life.
 CompilerKind compiler_kind(const Compiler *self);
 const char *compiler_command(const Compiler *self); // "gcc", as the user has it
-uint64_t compiler_identity(const Compiler *self); // of program, version, target
 
-// What one compilation gave. `output` is what the compiler wrote, errors or
-// warnings, "" for nothing. Clear with compiler_output_clear.
+// Whether the compiler itself found the header in a folder of the system.
+bool compiler_is_system_header(const Compiler *self, const char *path);
+
+// The folder that relative paths count from; any time.
+const char *compiler_directory(const Compiler *self);
+
+// ---------------------------------------------------------------------------
+// Compiling
+// ---------------------------------------------------------------------------
+
+// Adds the user's flags for a source file to `flags`, which is initialised:
+// CFLAGS or -O2, then compile_flags.txt, for which `root` of the natives
+// (or NULL) is the last folder. Fails as of flags.h. Any thread.
+GraftStatus compiler_flags(const Compiler *self, const char *path,
+                           const char *root, Flags *flags, GraftError *error);
+
+typedef struct CompilerRun {
+  const char *path;        // of the source file; the compiler reads it
+  const Flags *flags;      // of compiler_flags
+  const ProcessStop *stop; // may be NULL
+} CompilerRun;
+
+// What one compilation gave. Clear with compiler_output_clear.
 typedef struct CompilerOutput {
   const GraftAllocator *allocator;
   char *object; // NULL after a failure
   size_t object_size;
-  char *output;
+  char *text; // what the compiler wrote, errors or warnings; NULL for nothing
   ARRAY(char *)
-  headers;              // all that were included, as the compiler names them,
-                        // made absolute; empty after a failure
+  headers;              // all that were included, system's too, absolute;
+                        // empty after a failure
   uint64_t nanoseconds; // that the compiler took
 } CompilerOutput;
 
 void compiler_output_clear(CompilerOutput *self);
 
-typedef struct CompilerRun {
-  const char *path;        // of the source file; read by the compiler
-  const char *root;        // of the natives, for compile_flags.txt; may be NULL
-  const ProcessStop *stop; // may be NULL
-} CompilerRun;
-
 // Compiles. `output` is set in any case. GRAFT_ESYNTAX: the compiler found
-// errors, and they are in `output`; error->line and column are the first one's
-// if they can be read from it. GRAFT_EIO: it was killed, crashed, or went
-// beyond its time limit. GRAFT_ERUN: it was stopped. GRAFT_ENOTFOUND and
-// GRAFT_EARG as of compiler_probe, GRAFT_EARG for flags that are refused too.
-// Any thread, several at a time.
+// errors, and they are in `output`; `error` is the first one, with its place.
+// GRAFT_EIO: it was killed, crashed, or went beyond its time limit. GRAFT_ERUN:
+// it was stopped. GRAFT_ENOTFOUND and GRAFT_EARG as of compiler_probe;
+// GRAFT_ENOMEM. Any thread, several at a time.
 GraftStatus compiler_run(Compiler *self, const CompilerRun *run,
                          CompilerOutput *output, GraftError *error);
+
+// What the outcome depends on, but for headers: the compiler, its arguments,
+// the path and this text. After a successful probe.
+uint64_t compiler_key(const Compiler *self, const CompilerRun *run,
+                      const char *text, size_t size);
 
 #endif

@@ -13,16 +13,18 @@
 #include "base/buffer.h"
 
 // A file in memory without a name in any folder. A program that runs with it
-// opens it by `path` ("/proc/self/fd/7") as often as it likes.
+// opens it by `path` ("/proc/self/fd/3") as often as it likes.
 typedef struct ProcessFile {
   int descriptor; // -1: closed
+  int number;     // that the program knows it by
   char path[32];
 } ProcessFile;
 
-// GRAFT_EIO when the system has no such files.
-GraftStatus process_file_open(ProcessFile *self, GraftError *error);
+// `number` is 3 or above, each of a program's files has another. GRAFT_EIO
+// when the system has no such files.
+GraftStatus process_file_open(ProcessFile *self, int number, GraftError *error);
 
-// Closed, or set to zeroes with descriptor -1, is fine.
+// One with descriptor -1 is fine.
 void process_file_close(ProcessFile *self);
 
 // Its contents, terminated, the caller's to free; GRAFT_EIO, GRAFT_ENOMEM.
@@ -49,14 +51,16 @@ typedef enum ProcessEnd {
   PROCESS_UNKNOWN, // somebody else has waited for it: status is lost
 } ProcessEnd;
 
+enum { PROCESS_FILES = 2 };
+
 typedef struct ProcessDesc {
-  const char *program;         // a path, or a name that PATH is searched for
-  char *const *arguments;      // as of exec: [0] is the program, NULL ends
-  char *const *environment;    // NULL: the present one
-  const char *directory;       // where it runs; NULL: where this program is
-  const ProcessFile *files[3]; // those it may open; NULL ends
-  const ProcessStop *stop;     // may be NULL
-  int time_limit_ms;           // 0: none
+  const char *program;      // a path, or a name that PATH is searched for
+  char *const *arguments;   // as of exec: [0] is the program, NULL ends
+  char *const *environment; // NULL: the present one
+  const char *directory;    // where it runs; NULL: where this program is
+  const ProcessFile *files[PROCESS_FILES]; // those it may open; NULL ends
+  const ProcessStop *stop;                 // may be NULL
+  int time_limit_ms;                       // 0: none
 } ProcessDesc;
 
 typedef struct ProcessResult {

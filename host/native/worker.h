@@ -37,7 +37,7 @@ typedef enum WorkerTier {
 // One file of a result; all that it points to lives as long as the result.
 typedef struct WorkerFile {
   const char *path; // as it was submitted
-  const char *text; // what was compiled
+  const char *text; // what was compiled; "" if it could not be read
   size_t size;
   uint64_t hash; // of the text
 
@@ -69,8 +69,8 @@ typedef struct WorkerResult {
   uint64_t job;
   WorkerTier tier;
   GraftStatus status; // GRAFT_OK, or of the first file that failed
-  WorkerFile *files;  // in the order of submission; those of jobs that were
-  size_t count;       // taken along come first
+  WorkerFile *files;  // in the order of submission; then those of older jobs
+  size_t count;       // that it took along
   uint64_t submit_ns; // of CLOCK_MONOTONIC: when the newest part was submitted
   uint64_t ready_ns;  // when the last file was done
 } WorkerResult;
@@ -135,9 +135,9 @@ typedef struct WorkerSource {
   size_t base_size;
 } WorkerSource;
 
-// Submits what settled together. `job` (may be NULL) is the number that the
-// result will have unless a newer job takes it along. GRAFT_ENOMEM, GRAFT_EARG
-// (nothing to compile). Any thread.
+// Submits what settled together, each path once. `job` (may be NULL) is the
+// number that the result will have unless a newer job takes it along.
+// GRAFT_ENOMEM, GRAFT_EARG (nothing to compile). Any thread.
 GraftStatus worker_submit(Worker *self, const WorkerSource *sources,
                           size_t count, uint64_t *job, GraftError *error);
 

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//
+// Compiler, inside: for compiler.c, compiler_probe.c and compiler_run.c alone.
+
+#ifndef GRAFT_NATIVE_COMPILER_INNER_H
+#define GRAFT_NATIVE_COMPILER_INNER_H
+
+#include <pthread.h>
+
+#include "native/compiler.h"
+
+struct Compiler {
+  const GraftAllocator *allocator;
+  Flags command;     // the words of CC; none: looked for
+  Flags environment; // as of `environ` when the compiler was made, NULL ends
+  char *cflags;
+  char *directory;
+  bool colours;
+  int time_limit_ms;
+
+  // What the probe finds out, written once under the lock and read only after
+  // a probe that succeeded.
+  pthread_mutex_t lock;
+  bool known;
+  CompilerKind kind;
+  char *program; // the path of the first word, absolute
+  uint64_t identity;
+  Flags system; // folders with the system's headers, ending in a slash
+};
+
+// The value of a variable in the copy of the environment, or NULL.
+const char *compiler_variable(const Compiler *self, const char *name);
+
+// The first line of `text` that is not blank, without colours, in `line`.
+void compiler_first_line(const char *text, char *line, size_t size);
+
+// Reads what a makefile rule lists behind "graft:" into `headers`, absolute,
+// but for the first, which is the source itself. False when out of memory.
+bool compiler_read_rule(const Compiler *self, const char *rule,
+                        CompilerOutput *output);
+
+// The first error in what a compiler wrote: place and message.
+void compiler_read_error(const char *text, GraftError *error);
+
+#endif
