@@ -145,9 +145,9 @@ void events_push_report(lua_State *L, const GraftReport *report) {
 // ---------------------------------------------------------------------------
 
 static const char *const kinds[] = {
-    "watch", "add",    "update", "move",    "delete", "swap",   "run",
-    "keep",  "stale",  "orphan", "depends", "reject", "silent", "revert",
-    "error", "notice", "patch",  "*",       NULL,
+    "watch", "add",   "update", "move",    "delete", "swap",   "run",
+    "keep",  "stale", "orphan", "depends", "reject", "silent", "revert",
+    "break", "error", "notice", "patch",   "*",      NULL,
 };
 
 // Pushes the list of listeners for a word; it is made when there is none.

@@ -148,10 +148,18 @@ void engine_show_swaps(GraftEngine *self) {
   self->showing_swaps = false;
 }
 
+// Of calls by typed handles, which nobody else is told of. New code that such a
+// call has run, inside another one, has failed: no script can catch it.
 static void on_error(void *context, GraftFn *fn, const GraftError *error) {
   GraftEngine *self = context;
   if (!registry_is_host(self->registry)) {
     fprintf(stderr, "graft: %s: %s\n", fn->name, error->message);
+    return;
+  }
+  if (error->status == GRAFT_EREVERTED) return; // that has been told
+  ProbationFailure failure = probation_take_failure(self->vm);
+  if (error->status == GRAFT_ERUN && failure.script != NULL &&
+      engine_on_failure(self, &failure, error) == GRAFT_EREVERTED) {
     return;
   }
   engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
@@ -188,6 +196,10 @@ static GraftStatus open_parts(GraftEngine *self, void *state,
       .on_error = on_error});
   if (self->registry == NULL) return error_memory(error);
   vm_set_failed(self->vm, engine_on_failure, self);
+  if (self->desc.on_error == GRAFT_ON_ERROR_BREAK) {
+    status = vm_set_break(self->vm, engine_on_break, self, error);
+    if (status < 0) return status;
+  }
   engine_init_hooks(self);
   status = loader_install(self->vm, &self->hooks, error);
   return status < 0 ? status : bindings_open(self, error);

@@ -19,6 +19,7 @@
 #include "patch/diff.h"
 #include "patch/report.h"
 #include "registry/slot.h"
+#include "vm/break.h"
 #include "vm/interrupt.h"
 #include "vm/loader.h"
 #include "vm/patcher.h"
@@ -107,6 +108,8 @@ struct GraftEngine {
   bool of_state;      // ends with that lua_State: made by `require "graft"`
   bool updating;      // inside a safe point
   bool telling;       // listeners are told of an event
+  bool stopped;       // the host looks at an error (T4)
+  bool missed_break;  // it was told that it cannot be asked
   bool showing_swaps;
   bool pinning;            // a backing is being chosen by hand
   const char *reverting;   // the function whose old version is being put back
@@ -120,10 +123,11 @@ struct GraftEngine {
 // Provided by bindings/: the `graft` module.
 GraftStatus bindings_open(GraftEngine *engine, GraftError *error);
 
-// Whether no transaction may begin: inside of one, and while listeners look at
-// an event, whose texts the next one's report would take the place of.
+// Whether no transaction may begin: inside of one, while listeners look at an
+// event, whose texts the next one's report would take the place of, and while
+// the host looks at the frames of an error.
 static inline bool engine_is_busy(const GraftEngine *self) {
-  return self->updating || self->telling;
+  return self->updating || self->telling || self->stopped;
 }
 
 // Tells the host and the listeners, and keeps it in the report.
@@ -207,8 +211,15 @@ void engine_finish_chunks(GraftEngine *self);
 // engine_update.c: takes a list of plans, oldest first, and owns them.
 int engine_take_plans(GraftEngine *self, Plan *plans);
 // engine_rollback.c, for VmFailed.
-GraftStatus engine_on_failure(void *context, const ProbationFailure *failure,
+GraftStatus engine_on_failure(void *context, ProbationFailure *failure,
                               const GraftError *error);
+// An error as one text, its place in front.
+void engine_place_message(const GraftError *error, char *text, size_t size);
+// engine_break.c, for VmBreak.
+bool engine_on_break(void *context, GraftBreak *at, GraftRestart *restart);
+// Reports that a file cannot be taken, once.
+void engine_reject(GraftEngine *self, EngineFile *file, const GraftError *error,
+                   const char *source);
 // For VmSafePoint.
 void engine_safe_point(void *context);
 

@@ -159,28 +159,31 @@ GraftStatus graft_engine_rollback(GraftEngine *engine, const char *name,
 // Putting back what failed
 // ---------------------------------------------------------------------------
 
-static void emit_revert(GraftEngine *self, const EngineFile *file,
-                        const char *name, const GraftError *error) {
-  char message[1400];
+void engine_place_message(const GraftError *error, char *text, size_t size) {
   if (error->line > 0) {
-    snprintf(message, sizeof message, "%s:%d: %s", error->file, error->line,
-             error->message);
+    snprintf(text, size, "%s:%d: %s", error->file, error->line, error->message);
   } else {
-    snprintf(message, sizeof message, "%s", error->message);
+    snprintf(text, size, "%s", error->message);
   }
+}
+
+// An error that the host was asked about has been shown with its frames.
+static void emit_revert(GraftEngine *self, const EngineFile *file,
+                        const ProbationFailure *failure,
+                        const GraftError *error) {
+  char message[1400];
+  engine_place_message(error, message, sizeof message);
+  char *traceback = strstr(message, "\nstack traceback:");
+  if (failure->asked && traceback != NULL) *traceback = '\0';
   engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_REVERT,
-                                  .name = name,
+                                  .name = failure->name,
                                   .file = file->path,
                                   .line = error->line,
                                   .message = message});
 }
 
-GraftStatus engine_on_failure(void *context, const ProbationFailure *failure,
-                              const GraftError *error) {
-  GraftEngine *self = context;
-  if (engine_is_busy(self) || self->desc.on_error != GRAFT_ON_ERROR_REVERT) {
-    return error->status;
-  }
+static GraftStatus put_back(GraftEngine *self, const ProbationFailure *failure,
+                            const GraftError *error) {
   EngineFile *file = failure->script->owner;
   const Definition *present = unit_find(file->unit, failure->name);
   OldText old = {NULL, 0};
@@ -190,10 +193,39 @@ GraftStatus engine_on_failure(void *context, const ProbationFailure *failure,
   report_clear(&self->report);
   GraftError refused;
   self->reverting = failure->name;
-  emit_revert(self, file, failure->name, error);
+  emit_revert(self, file, failure, error);
   GraftStatus status = put_text(self, file, present, old, &refused);
   self->reverting = NULL;
   if (status == GRAFT_OK) return GRAFT_EREVERTED;
   engine_emit_error(self, &refused);
+  return error->status;
+}
+
+// What is done where the host was not asked.
+static GraftRestart restart_of(GraftEngine *self) {
+  GraftOnError on_error = self->desc.on_error;
+  if (on_error == GRAFT_ON_ERROR_REPORT) return GRAFT_RESTART_CONTINUE;
+  if (on_error == GRAFT_ON_ERROR_BREAK && !self->missed_break) {
+    self->missed_break = true;
+    engine_notice(self, "on_error is GRAFT_ON_ERROR_BREAK, but there is no "
+                        "on_break to ask: new code that raises is reverted");
+  }
+  return GRAFT_RESTART_REVERT;
+}
+
+GraftStatus engine_on_failure(void *context, ProbationFailure *failure,
+                              const GraftError *error) {
+  GraftEngine *self = context;
+  if (engine_is_busy(self)) return error->status;
+  switch (failure->asked ? failure->restart : restart_of(self)) {
+  case GRAFT_RESTART_REVERT:
+    return put_back(self, failure, error);
+  case GRAFT_RESTART_RETRY:
+    failure->again = true;
+    graft_engine_update(self, NULL);
+    return error->status;
+  case GRAFT_RESTART_CONTINUE:
+    break;
+  }
   return error->status;
 }

@@ -87,7 +87,7 @@ static bool same_error(const GraftError *left, const GraftError *right) {
 }
 
 // Shown once (T3).
-static void reject(GraftEngine *self, EngineFile *file, const GraftError *error,
+void engine_reject(GraftEngine *self, EngineFile *file, const GraftError *error,
                    const char *source) {
   if (same_error(&file->shown, error)) return;
   file->shown = *error;
@@ -129,7 +129,7 @@ static bool reject_broken(GraftEngine *self, const EngineFiles *files) {
     const Plan *plan = files->items[i]->waiting;
     if (plan->status >= 0) continue;
     broken = true;
-    reject(self, files->items[i], &plan->error, plan->source_line);
+    engine_reject(self, files->items[i], &plan->error, plan->source_line);
   }
   return broken;
 }
@@ -158,7 +158,7 @@ static void apply_waiting(GraftEngine *self) {
     bool ok = !reject_broken(self, &files);
     if (ok && engine_apply(self, &files, &error) < 0) {
       ok = false;
-      reject(self, find_shown_file(&files, &error), &error, NULL);
+      engine_reject(self, find_shown_file(&files, &error), &error, NULL);
     }
     if (ok) {
       settle(self, &files);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dialogue.h"
 #include "loop.h"
 #include "show.h"
 #include "stop.h"
@@ -34,10 +35,10 @@ static GraftStatus run(Program *program, GraftError *error) {
     if (status == GRAFT_ENOTFOUND) return status;
   }
   if (status == GRAFT_OK) {
+    if (options->repl && program->lines == NULL) program->lines = lines_open();
     Loop loop = {.program = program};
-    loop.repl = options->repl ? repl_open() : NULL;
-    if (colon == NULL || loop.repl != NULL) loop_run(&loop);
-    repl_close(loop.repl);
+    loop.repl = options->repl && program->lines != NULL;
+    if (colon == NULL || loop.repl) loop_run(&loop);
   } else if (!stop_asked()) {
     return status;
   }
@@ -49,12 +50,13 @@ int main(int argc, char **argv) {
   Options options;
   options_parse(&options, argc, argv);
   stop_install();
+  Program program = {.options = &options};
   GraftEngineDesc desc = {.on_event = show_event,
-                          .context = &options,
+                          .on_break = dialogue_ask,
+                          .context = &program,
                           .debounce_ms = options.debounce_ms,
                           .poll_ms = options.poll_ms,
                           .on_error = options.on_error};
-  Program program = {.options = &options};
   GraftError error = {.status = GRAFT_OK};
   GraftStatus status = graft_engine_open(&desc, &program.engine, &error);
   if (status == GRAFT_OK) {
@@ -63,7 +65,8 @@ int main(int argc, char **argv) {
     stop_set_engine(NULL);
   }
   // A syntax error was shown when it was found.
-  if (status < 0 && status != GRAFT_ESYNTAX) show_error(&options, &error);
+  if (status < 0 && status != GRAFT_ESYNTAX) show_error(&program, &error);
   graft_engine_close(program.engine);
+  lines_close(program.lines);
   return status < 0 ? EXIT_SCRIPT : 0;
 }

@@ -7,11 +7,10 @@
 #define GRAFT_TOOLS_LOOP_H
 
 #include "program.h"
-#include "repl.h"
 
 typedef struct Loop {
-  const Program *program;
-  Repl *repl;       // may be NULL
+  Program *program;
+  bool repl;        // what is typed runs
   char shown[1024]; // the last error of update, shown once
 } Loop;
 

@@ -105,11 +105,11 @@ static void set_poll(Options *self, const char *value) {
   self->poll_ms = (int)parse_number("--poll", value, 1);
 }
 
-#define ON_ERROR_WORDS "revert|report"
+#define ON_ERROR_WORDS "revert|report|break"
 
 static void set_on_error(Options *self, const char *value) {
-  static const GraftOnError values[] = {GRAFT_ON_ERROR_REVERT,
-                                        GRAFT_ON_ERROR_REPORT};
+  static const GraftOnError values[] = {
+      GRAFT_ON_ERROR_REVERT, GRAFT_ON_ERROR_REPORT, GRAFT_ON_ERROR_BREAK};
   self->on_error = values[parse_word("--on-error", ON_ERROR_WORDS, value)];
 }
 
@@ -178,7 +178,8 @@ static const OptionRow rows[] = {
      0},
     {"on-error", ON_ERROR_WORDS,
      "when new code raises before it first returns:\n"
-     "put the old code back (default), or leave it",
+     "put the old code back (default), leave it, or\n"
+     "stop for a look, with a prompt in its frame",
      set_on_error, 0},
     {"module", "MODULE[:FUNCTION]", "run a module, then a function of it",
      set_module, 'm'},

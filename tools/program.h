@@ -6,12 +6,16 @@
 #ifndef GRAFT_TOOLS_PROGRAM_H
 #define GRAFT_TOOLS_PROGRAM_H
 
+#include "lines.h"
 #include "options.h"
 
 typedef struct Program {
   GraftEngine *engine;
   const Options *options;
   char module[256]; // of the main script, once it runs
+  Lines *lines;     // what is typed; NULL until somebody wants it
+  bool prompted;    // a prompt stands at the end of what is shown
+  double paused;    // seconds that the program stood, and nobody has counted
 } Program;
 
 // Adds natives and roots, and watches what is to be watched.

@@ -12,6 +12,7 @@ static void show_colour(const GraftEvent *event, const char *text) {
   switch (event->kind) {
   case GRAFT_EVENT_REJECT:
   case GRAFT_EVENT_REVERT:
+  case GRAFT_EVENT_BREAK:
   case GRAFT_EVENT_ERROR:
     colour = "\033[31m";
     break;
@@ -31,8 +32,18 @@ static void show_colour(const GraftEvent *event, const char *text) {
   fprintf(stderr, "%s%.*s\033[0m%s\n", colour, (int)word, text, text + word);
 }
 
+// What comes while a prompt waits begins a line of its own.
+static void leave_prompt(Program *program) {
+  if (program->prompted && isatty(STDIN_FILENO)) {
+    putchar('\n');
+    fflush(stdout);
+  }
+  program->prompted = false;
+}
+
 void show_event(void *context, const GraftEvent *event) {
-  const Options *options = context;
+  Program *program = context;
+  const Options *options = program->options;
   if (event->kind == GRAFT_EVENT_MOVE) return; // no change to a user (D2)
   bool quiet = !options->verbose && event->kind == GRAFT_EVENT_WATCH;
   if (quiet && !options->json) return;
@@ -42,6 +53,7 @@ void show_event(void *context, const GraftEvent *event) {
   } else {
     graft_event_text(event, text, sizeof text);
   }
+  leave_prompt(program);
   bool colours =
       !options->json && isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
   if (colours) {
@@ -51,8 +63,8 @@ void show_event(void *context, const GraftEvent *event) {
   }
 }
 
-void show_error(const Options *options, const GraftError *error) {
-  if (options->json) {
+void show_error(Program *program, const GraftError *error) {
+  if (program->options->json) {
     GraftEvent event = {.kind = GRAFT_EVENT_ERROR,
                         .name = "",
                         .file = error->file,
@@ -62,7 +74,7 @@ void show_error(const Options *options, const GraftError *error) {
                         .to = "",
                         .message = error->message,
                         .source = ""};
-    show_event((void *)options, &event);
+    show_event(program, &event);
   } else if (error->line > 0) {
     fprintf(stderr, "engine: %s:%d: %s\n", error->file, error->line,
             error->message);

@@ -5,12 +5,12 @@
 #ifndef GRAFT_TOOLS_SHOW_H
 #define GRAFT_TOOLS_SHOW_H
 
-#include "options.h"
+#include "program.h"
 
-// For GraftEngineDesc.on_event; its context are the Options.
-void show_event(void *options, const GraftEvent *event);
+// For GraftEngineDesc.on_event; its context is the Program.
+void show_event(void *program, const GraftEvent *event);
 
 // An error that no event told of.
-void show_error(const Options *options, const GraftError *error);
+void show_error(Program *program, const GraftError *error);
 
 #endif

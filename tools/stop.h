@@ -12,14 +12,22 @@
 
 #include "graft.h"
 
+// What runs when a signal comes.
+typedef enum StopMode {
+  STOP_SCRIPT,     // a script, which is interrupted
+  STOP_FRAMES,     // frames: the loop asks; one more signal interrupts
+  STOP_ASKS,       // a dialogue, which asks
+  STOP_EVALUATION, // what a user has typed: Ctrl-C ends that alone
+} StopMode;
+
 // Takes SIGINT, SIGTERM and SIGHUP.
 void stop_install(void);
 
 // The engine whose script is ended; NULL: none.
 void stop_set_engine(GraftEngine *engine);
 
-// While frames run, the first signal interrupts nothing: the loop asks.
-void stop_set_frames(bool in_frames);
+// Returns the mode before.
+StopMode stop_set_mode(StopMode mode);
 
 // Whether the user has asked the program to end.
 bool stop_asked(void);

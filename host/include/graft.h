@@ -337,6 +337,8 @@ typedef enum GraftEventKind {
   GRAFT_EVENT_DEPENDS, // a value needs a call to follow another
   GRAFT_EVENT_REJECT,  // a change was not taken: `message`, place
   GRAFT_EVENT_REVERT,  // a function's previous version is back: `message`
+  GRAFT_EVENT_BREAK,   // a script is stopped in new code that raised:
+                       // `message`, without a traceback
   GRAFT_EVENT_ERROR,   // a script raised, or a call from C failed
   GRAFT_EVENT_NOTICE,  // something that the user should know: `message`
   GRAFT_EVENT_PATCH,   // ends a transaction: `ok`, times
@@ -385,6 +387,120 @@ GRAFT_API const GraftEvent *graft_report_event(const GraftReport *report,
                                                size_t index);
 
 // ---------------------------------------------------------------------------
+// Stopping at an error
+// ---------------------------------------------------------------------------
+//
+// With GRAFT_ON_ERROR_BREAK the host is asked when new code raises, before
+// anything is unwound: `on_break` is called inside of the call that fails, on
+// the engine's thread, with the frames as they are at the error. It looks, and
+// returns what is to be done. A debugger runs its window or its protocol there:
+//
+//   static GraftRestart ask(void *context, GraftBreak *at) {
+//     GraftFrame frame;
+//     for (size_t i = 0; graft_break_frame(at, i, &frame); i++) {
+//       printf("%zu %s %s:%d\n", i, frame.name, frame.file, frame.line);
+//     }
+//     const char *hp = "";
+//     size_t place = graft_break_place(at);
+//     graft_break_evaluate(at, place, "self.hp", &hp, NULL);
+//     printf("hp is %s\n", hp);
+//     return GRAFT_RESTART_REVERT;
+//   }
+//
+// Errors that a script catches itself (pcall, xpcall, coroutine.resume) do not
+// stop, nor does one that is raised while another is looked at, or inside of a
+// transaction, which undoes itself. Nothing is asked where there are no frames
+// left to look at: when memory has run out.
+//
+// While stopped the engine takes no changes: graft_engine_update and _reload
+// do nothing, and what changes the engine's functions fails as it does inside a
+// transaction. Slots may be called.
+
+// A script that is stopped. Valid until `on_break` returns; engine's thread.
+typedef struct GraftBreak GraftBreak;
+
+typedef enum GraftRestart {
+  GRAFT_RESTART_REVERT,   // put the version before back; the call that failed
+                          // fails with GRAFT_EREVERTED
+  GRAFT_RESTART_CONTINUE, // leave the new version and trust it from now on; the
+                          // call fails with its error
+  GRAFT_RESTART_RETRY,    // take what was saved meanwhile, then make the call
+                          // of the host that failed once more, with the same
+                          // arguments; what it did before the error is done
+                          // again. As CONTINUE where that is not possible
+} GraftRestart;
+
+// A call under way. Texts are borrowed until the next call of a function here.
+typedef struct GraftFrame {
+  const char *name; // in the registry; else as the VM describes it, or ""
+  const char *file; // "[C]" for a C function
+  int line;         // that runs, 0 for a C function
+  int first_line;   // of the function's text, 0 for a C function
+  int last_line;    //
+  bool is_new;      // code on probation
+} GraftFrame;
+
+typedef enum GraftVariableKind {
+  GRAFT_VARIABLE_LOCAL,
+  GRAFT_VARIABLE_UPVALUE,
+  GRAFT_VARIABLE_VARARG, // one value of `...`; its name is its number
+} GraftVariableKind;
+
+// A variable that a frame sees. Texts are borrowed as above.
+typedef struct GraftVariable {
+  GraftVariableKind kind;
+  const char *name;
+  const char *value; // to be read; tables are shown one level deep
+} GraftVariable;
+
+// The registry name of the function on probation that raised.
+GRAFT_API const char *graft_break_name(const GraftBreak *at);
+
+// The error, without a traceback. `line` is 0 when the message names no place.
+GRAFT_API const GraftError *graft_break_error(const GraftBreak *at);
+
+// Whether GRAFT_RESTART_RETRY is possible: the call is one that the host made
+// through a slot or a typed handle. A script that is being run, a module that
+// is being loaded or a text cannot be called again.
+GRAFT_API bool graft_break_can_retry(const GraftBreak *at);
+
+// Frames count from the innermost, which is 0.
+GRAFT_API size_t graft_break_frame_count(const GraftBreak *at);
+
+// False when `index` is out of range.
+GRAFT_API bool graft_break_frame(GraftBreak *at, size_t index,
+                                 GraftFrame *frame);
+
+// The frame to look at first: the innermost one of a script.
+GRAFT_API size_t graft_break_place(const GraftBreak *at);
+
+// The variables that a frame holds: locals in the order of the source, where
+// one may hide an earlier one of its name, varargs, upvalues. False when
+// `index` is out of range.
+GRAFT_API bool graft_break_variable(GraftBreak *at, size_t frame, size_t index,
+                                    GraftVariable *variable);
+
+// A line of the text that a frame's function was taken from, borrowed until the
+// next call; NULL when there is no such line or the text is not known.
+GRAFT_API const char *graft_break_line(GraftBreak *at, size_t frame, int line);
+
+// Evaluates an expression or runs statements as if they stood in that frame:
+// names are its locals, its upvalues, the file's local variables above it and
+// its globals, `...` its varargs, and what is assigned to them is there when
+// the script goes on. `*shown` gets the values, tab-separated, "" for none,
+// borrowed until the next call; after a failure it is "". GRAFT_ESYNTAX,
+// GRAFT_ERUN (also when interrupted by graft_engine_interrupt), GRAFT_EARG
+// without such a frame, GRAFT_ENOMEM. `error` may be NULL.
+GRAFT_API GraftStatus graft_break_evaluate(GraftBreak *at, size_t frame,
+                                           const char *text, const char **shown,
+                                           GraftError *error);
+
+// Looks at what was saved meanwhile: reports what cannot be taken as REJECT
+// events, each once. Returns how many changed files wait for the script to go
+// on, and in `*broken`, unless that is NULL, how many of these cannot be taken.
+GRAFT_API int graft_break_poll(GraftBreak *at, int *broken);
+
+// ---------------------------------------------------------------------------
 // Engine
 // ---------------------------------------------------------------------------
 
@@ -397,6 +513,7 @@ typedef struct GraftEngine GraftEngine;
 typedef enum GraftOnError {
   GRAFT_ON_ERROR_REVERT, // put the previous version back, and report it
   GRAFT_ON_ERROR_REPORT, // leave it
+  GRAFT_ON_ERROR_BREAK,  // stop, and ask `on_break`
 } GraftOnError;
 
 // Zero is the default everywhere.
@@ -410,6 +527,9 @@ typedef struct GraftEngineDesc {
   int poll_ms;     // > 0: poll files this often instead of being notified
   int grace_ms;    // how long a missing or emptied file is waited for; 0: 1000
   GraftOnError on_error;
+  // Asked with GRAFT_ON_ERROR_BREAK, with `context`. Without it, a notice says
+  // so once, and new code that raises is reverted.
+  GraftRestart (*on_break)(void *context, GraftBreak *at);
 } GraftEngineDesc;
 
 // Opens an engine with a VM of its own (the one that the library was built

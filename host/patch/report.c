@@ -92,6 +92,8 @@ const char *graft_event_word(GraftEventKind kind) {
     return "reject";
   case GRAFT_EVENT_REVERT:
     return "revert";
+  case GRAFT_EVENT_BREAK:
+    return "break";
   case GRAFT_EVENT_ERROR:
     return "error";
   case GRAFT_EVENT_NOTICE:
@@ -177,6 +179,7 @@ size_t graft_event_text(const GraftEvent *event, char *buffer, size_t size) {
     put_source(&out, event);
     break;
   case GRAFT_EVENT_REVERT:
+  case GRAFT_EVENT_BREAK:
     put(&out, "%s: %s", event->name, event->message);
     break;
   case GRAFT_EVENT_ERROR:

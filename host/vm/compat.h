@@ -32,11 +32,16 @@ static inline int lua_absindex(lua_State *L, int index) {
                                                  : lua_gettop(L) + index + 1;
 }
 
+// So that no compiled trace goes on with what has changed (P10).
+static inline void compat_flush(lua_State *L) {
+  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+}
+
 // LuaJIT counts attempts to compile that a hook made fail against the code;
 // flushing forgets them.
 static inline void compat_remove_hook(lua_State *L) {
   lua_sethook(L, NULL, 0, 0);
-  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+  compat_flush(L);
 }
 
 static inline void lua_rawgetp(lua_State *L, int index, const void *key) {
@@ -57,6 +62,10 @@ static inline void lua_rawsetp(lua_State *L, int index, const void *key) {
 #define luaL_loadbufferx_text(L, text, size, name)                             \
   luaL_loadbufferx((L), (text), (size), (name), "t")
 #define VM_NAME "lua54"
+
+static inline void compat_flush(lua_State *L) {
+  (void)L;
+}
 
 static inline void compat_remove_hook(lua_State *L) {
   lua_sethook(L, NULL, 0, 0);

@@ -33,8 +33,14 @@ static void stop_hook(lua_State *L, lua_Debug *frame) {
 
 void interrupt_stop(Vm *vm) {
   if (interrupt_call(vm) == 0) return;
-  lua_sethook(running_thread(&vm->running, vm->main), stop_hook,
+  lua_State *outermost = vm->evaluating != NULL ? vm->evaluating : vm->main;
+  lua_sethook(running_thread(&vm->running, outermost), stop_hook,
               LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+void interrupt_forget(void *state) {
+  lua_State *L = state;
+  if (lua_gethook(L) == stop_hook) lua_sethook(L, NULL, 0, 0);
 }
 
 // Async-signal-safe, as far as the VM's own handler for Ctrl-C is.

@@ -29,6 +29,9 @@ void interrupt_send(Vm *vm);
 // instruction. On the host thread, also from a signal handler.
 void interrupt_stop(Vm *vm);
 
+// The call that was to be interrupted has ended by itself.
+void interrupt_forget(void *state);
+
 // Number of the outermost call of a script that runs now; 0 when none does.
 // Any thread.
 uint64_t interrupt_call(const Vm *vm);

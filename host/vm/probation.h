@@ -19,6 +19,10 @@
 typedef struct ProbationFailure {
   Script *script; // NULL: none
   char name[256]; // registry name
+  bool asked;     // the host was asked at the error, and wants…
+  GraftRestart restart;
+  bool again;         // out: the call is to be made once more
+  ScriptProto *entry; // in the message handler only
 } ProbationFailure;
 
 // Puts a prototype on probation.

@@ -11,6 +11,9 @@
 void probation_hook(lua_State *L, lua_Debug *frame);
 
 // For the message handler, at the place of the error.
-void probation_note_error(Vm *vm, lua_State *L);
+void probation_note_error(Vm *vm, lua_State *L, const char *message);
+
+// Trusts what has failed, and all new code that is being called.
+void probation_trust_stack(Vm *vm, lua_State *L);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "base/pointer_map.h"
+#include "vm/break.h"
 #include "vm/compat.h"
 #include "vm/interrupt.h"
 #include "vm/probation.h"
@@ -30,22 +31,23 @@ struct Vm {
   lua_State *L;      // the thread that runs now; `main` outside of calls
   lua_State *walker; // in the private table
   bool owned;
-  bool raw;          // settle_check: memory may be read in place
-  int busy;          // calls of scripts under way
-  int private_ref;   // of the private table, in the Lua registry
-  int cell_ref;      // makes cells, in the private table
-  int silent_ref;    // makes functions that do nothing
-  int traceback_ref; // message handler
-  int stubs_ref;     // slot → stub
-  int module_ref;    // the `graft` module
-  int results_ref;   // strings that the last call from C returned
-  int args_ref;      // what the next call from C is handed
-  PointerMap protos; // prototype → ScriptProto
-  Script *scripts;   // all of them, linked
-  uint32_t walk;     // number of the last complete walk
-  int hook_events;   // return events that the hook still looks at
-  int hook_depth;    // loads under way that want them
-  void *engine;      // what bindings/ find
+  bool raw;                      // settle_check: memory may be read in place
+  int busy;                      // calls of scripts under way
+  int private_ref;               // of the private table, in the Lua registry
+  int cell_ref;                  // makes cells, in the private table
+  int silent_ref;                // makes functions that do nothing
+  int traceback_ref;             // message handler
+  int slot_traceback_ref;        // … of calls of slots
+  int stubs_ref;                 // slot → stub
+  int module_ref;                // the `graft` module
+  int results_ref;               // strings that the last call from C returned
+  int args_ref;                  // what the next call from C is handed
+  PointerMap protos;             // prototype → ScriptProto
+  Script *scripts;               // all of them, linked
+  uint32_t walk;                 // number of the last complete walk
+  int hook_events;               // return events that the hook still looks at
+  int hook_depth;                // loads under way that want them
+  void *engine;                  // what bindings/ find
   void (*closed)(void *context); // of VmDesc
   void *closed_context;
   // probation.c
@@ -55,6 +57,13 @@ struct Vm {
   ProbationFailure failure;
   VmFailed *failed;
   void *failed_context;
+  // break.c
+  VmBreak *on_break; // NULL: nothing stops
+  void *break_context;
+  GraftBreak *at;                 // while stopped
+  unsigned stops;                 // so far
+  lua_State *evaluator;           // thread for what is evaluated
+  lua_State *volatile evaluating; // the same while it runs, for signals
   // interrupt.c. A number for each outermost call, 0 between them.
   _Atomic uint64_t outer_call;
   uint64_t call_count;
@@ -84,6 +93,9 @@ void vm_push_private(Vm *self, lua_State *L);
 typedef void VmBody(Vm *vm, lua_State *L, void *context);
 GraftStatus vm_protect(Vm *self, VmBody *body, void *context,
                        GraftError *error);
+
+// Moves "file:12: " from the front of the message to the error's place.
+void vm_take_place(GraftError *error);
 
 // Takes the error value on top of L: text, and place if it begins with one.
 GraftStatus vm_take_error(lua_State *L, int lua_status, GraftError *error);

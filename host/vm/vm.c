@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "registry/slot.h"
+#include "vm/break_state.h"
 #include "vm/guest_state.h"
 #include "vm/probation_state.h"
 #include "vm/proto.h"
@@ -99,9 +100,8 @@ static char *find_place(char *message) {
   return end != NULL ? end + 3 : message;
 }
 
-// Moves "file:12: " from the front of the message to the error's place. A
-// module that could not be loaded is told as its error.
-static void take_place(GraftError *error) {
+// A module that could not be loaded is told as its error.
+void vm_take_place(GraftError *error) {
   char *message = find_place(error->message);
   size_t length = strcspn(message, "\n"); // a traceback has places, too
   for (char *at = memchr(message, ':', length); at != NULL;
@@ -135,7 +135,7 @@ GraftStatus vm_take_error(lua_State *L, int lua_status, GraftError *error) {
   }
   lua_pop(L, 1);
   if (error == NULL) return status;
-  take_place(error);
+  vm_take_place(error);
   return error->status;
 }
 
@@ -198,7 +198,7 @@ bool vm_reserve(lua_State *L, int count) {
 }
 
 // stack: error value → message with traceback
-static int add_traceback(lua_State *L) {
+static int handle_error(lua_State *L, bool can_retry) {
   const char *text = lua_tostring(L, 1);
   if (text == NULL) {
     if (!luaL_callmeta(L, 1, "__tostring") || lua_type(L, -1) != LUA_TSTRING) {
@@ -207,8 +207,22 @@ static int add_traceback(lua_State *L) {
     text = lua_tostring(L, -1);
   }
   luaL_traceback(L, L, text, 1);
-  probation_note_error(vm_of(L), L);
+  Vm *vm = vm_of(L);
+  if (vm->at != NULL) return 1; // somebody looks at another error
+  probation_note_error(vm, L, text);
+  if (vm->failure.script != NULL) {
+    break_ask(vm, L, &(BreakDesc){text, can_retry});
+  }
   return 1;
+}
+
+static int add_traceback(lua_State *L) {
+  return handle_error(L, false);
+}
+
+// For calls of slots, which can be made once more.
+static int add_traceback_of_slot(lua_State *L) {
+  return handle_error(L, true);
 }
 
 static inline void begin_call(Vm *self) {
@@ -222,16 +236,24 @@ static inline void end_call(Vm *self) {
   atomic_store_explicit(&self->outer_call, 0, memory_order_relaxed);
 }
 
-// The outermost call may have failed because of new code.
+// A call may have failed because of new code. That is known of the outermost
+// one, and of one where the host was asked. `again` is set when the call is to
+// be made once more.
 static GraftStatus fail_call(Vm *self, lua_State *L, int lua_status,
-                             GraftError *error) {
+                             GraftError *error, bool *again) {
   GraftError local;
   if (error == NULL) error = &local;
   GraftStatus status = vm_take_error(L, lua_status, error);
-  if (self->busy > 0 || self->failed == NULL) return status;
+  *again = false;
+  if (self->at != NULL) return status;
+  // Without memory no handler has run: what it noted is of another error.
+  if (lua_status == LUA_ERRMEM) self->failure.script = NULL;
+  bool inside = self->busy > 0 && !self->failure.asked;
+  if (inside || self->failed == NULL) return status;
   ProbationFailure failure = probation_take_failure(self);
   if (failure.script == NULL) return status;
   status = self->failed(self->failed_context, &failure, error);
+  *again = failure.again;
   error->status = status;
   return status;
 }
@@ -248,7 +270,9 @@ GraftStatus vm_pcall(Vm *self, lua_State *L, int arg_count, int result_count,
   end_call(self);
   self->L = previous;
   lua_remove(L, handler);
-  return status == LUA_OK ? GRAFT_OK : fail_call(self, L, status, error);
+  bool again;
+  return status == LUA_OK ? GRAFT_OK
+                          : fail_call(self, L, status, error, &again);
 }
 
 // ---------------------------------------------------------------------------
@@ -413,10 +437,10 @@ static inline bool take_results(Vm *self, lua_State *L, int base,
 // and the function, and nothing on the stack has to be shifted.
 static void push_handler(const Vm *self, lua_State *L, int private_index) {
 #if VM_LUAJIT
-  lua_rawgeti(L, private_index, self->traceback_ref);
+  lua_rawgeti(L, private_index, self->slot_traceback_ref);
 #else
   (void)self, (void)private_index;
-  lua_pushcfunction(L, add_traceback);
+  lua_pushcfunction(L, add_traceback_of_slot);
 #endif
 }
 
@@ -436,7 +460,6 @@ static inline bool prepare_call(Vm *self, lua_State *L, GraftCall *call,
 
 GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
                     GraftCall *call, GraftError *error) {
-  (void)fn;
   Vm *self = vm;
   lua_State *L = self->L;
   if (L == NULL) return closed_error(error);
@@ -456,13 +479,16 @@ GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
   end_call(self);
   self->L = L;
   GraftStatus code = GRAFT_OK;
+  bool again = false;
   if (status != LUA_OK) {
-    code = fail_call(self, L, status, error);
+    code = fail_call(self, L, status, error, &again);
   } else if (!take_results(self, L, base + 3, call)) {
     code = error_memory(error);
   }
   if (code < 0) call->result_count = 0;
   lua_settop(L, base);
+  // By another backing, perhaps.
+  if (again) return graft_fn_call(fn, call, error);
   return code;
 }
 
@@ -529,6 +555,8 @@ static void set_up(Vm *self, lua_State *L, void *context) {
   self->silent_ref = vm_ref(self, L);
   lua_pushcfunction(L, add_traceback);
   self->traceback_ref = vm_ref(self, L);
+  lua_pushcfunction(L, add_traceback_of_slot);
+  self->slot_traceback_ref = vm_ref(self, L);
   lua_newtable(L);
   self->stubs_ref = vm_ref(self, L);
   lua_createtable(L, RESULTS, 0);

@@ -67,7 +67,7 @@ GraftStatus vm_run_text(Vm *self, const char *text, const char *chunk_name,
 
 // What to do when a call that the host made has failed because of new code
 // (probation.h). Returns the status that the call is to have.
-typedef GraftStatus VmFailed(void *context, const ProbationFailure *failure,
+typedef GraftStatus VmFailed(void *context, ProbationFailure *failure,
                              const GraftError *error);
 void vm_set_failed(Vm *self, VmFailed *failed, void *context);
 

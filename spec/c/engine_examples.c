@@ -72,6 +72,41 @@ static int patch(GraftEngine *engine, const char *text) {
   return 0;
 }
 
+// --- Stopping --------------------------------------------------------------
+
+static GraftRestart ask(void *context, GraftBreak *at) {
+  (void)context;
+  GraftFrame frame;
+  for (size_t i = 0; graft_break_frame(at, i, &frame); i++) {
+    printf("%zu %s %s:%d\n", i, frame.name, frame.file, frame.line);
+  }
+  const char *hp = "";
+  size_t place = graft_break_place(at);
+  graft_break_evaluate(at, place, "self.hp", &hp, NULL);
+  printf("hp is %s\n", hp);
+  CHECK("the example on stopping", strcmp(hp, "7") == 0);
+  return GRAFT_RESTART_REVERT;
+}
+
+static void run_break(void) {
+  Host host;
+  host_open(&host, &(GraftEngineDesc){.on_error = GRAFT_ON_ERROR_BREAK,
+                                      .on_break = ask});
+  host_write(&host, "goblin.lua",
+             "local M = { hp = 7 }\nfunction M:think() return 1 end\n"
+             "function M.act() return M:think() end\nreturn M\n");
+  host_require(&host, "goblin");
+  host_write(&host, "goblin.lua",
+             "local M = { hp = 7 }\nfunction M:think() return nil + 1 end\n"
+             "function M.act() return M:think() end\nreturn M\n");
+  graft_engine_reload(host.engine, NULL, NULL);
+  GraftFn *act = graft_engine_fn(host.engine, "goblin.act");
+  host_call(&host, act, nil_value());
+  CHECK("is reverted", host.error.status == GRAFT_EREVERTED &&
+                           host_number(&host, act, 0) == 1);
+  host_close(&host);
+}
+
 // --- Running them ----------------------------------------------------------
 
 static double number_of(Host *host, const char *name) {
@@ -177,6 +212,7 @@ static void compare(void) {
 
 int main(void) {
   compare();
+  run_break();
   run_all();
   return check_status();
 }
