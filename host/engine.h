@@ -50,6 +50,8 @@ typedef struct Plan {
   GraftUnit *unit; // NULL when it could not be parsed
   GraftUnit *base; // what `diff` starts from
   Diff *diff;      // NULL when the file was not loaded then
+  // What the difference needs, compiled; NULL when the host does that.
+  struct MakerCode *code;
   GraftStatus status;
   GraftError error;
   char *source_line; // that the error is about, or NULL
@@ -183,6 +185,8 @@ typedef struct PlanDesc {
   const char *contents;
   size_t size;
   WatchKind kind;
+  bool compile; // also what a patch needs: not on the host thread, which would
+                // do it twice
 } PlanDesc;
 // NULL when out of memory. Any thread; `checker` is that thread's.
 Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc);

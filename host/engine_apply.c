@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine.h"
+#include "vm/maker_code.h"
 
 typedef struct Transaction {
   GraftEngine *engine;
@@ -317,14 +318,18 @@ static GraftStatus add_files(Transaction *self, GraftError *error) {
     EngineFile *file = self->files->items[i];
     Plan *plan = file->waiting;
     Diff *diff = plan->diff;
+    MakerCode *code = plan->code;
     plan->diff = NULL;
+    plan->code = NULL;
     // The plan may have been made before another one was applied.
     if (diff == NULL || diff->old_unit != file->script->unit) {
       diff_free(diff);
+      maker_code_free(code);
+      code = NULL;
       diff = diff_new(&self->engine->allocator, file->script->unit, plan->unit);
     }
-    status = diff != NULL ? patcher_add(self->patcher, file->script, plan->unit,
-                                        diff, error)
+    const PatcherFile added = {file->script, plan->unit, diff, code};
+    status = diff != NULL ? patcher_add(self->patcher, &added, error)
                           : error_memory(error);
   }
   return status;

@@ -7,9 +7,11 @@
 #include "base/error.h"
 #include "engine.h"
 #include "patch/outline.h"
+#include "vm/maker_code.h"
 
 void plan_free(const GraftAllocator *allocator, Plan *self) {
   if (self == NULL) return;
+  maker_code_free(self->code);
   diff_free(self->diff);
   unit_release(self->unit);
   unit_release(self->base);
@@ -184,6 +186,9 @@ Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc) {
   if (self->status >= 0 && self->diff == NULL) {
     self->status = error_memory(&self->error);
   }
+  if (self->status >= 0 && desc->compile) {
+    self->code = maker_code_new(allocator, checker, self->diff, self->path);
+  }
   return self;
 }
 
@@ -313,7 +318,8 @@ void engine_on_batch(void *context, const WatchBatch *batch) {
                           &(PlanDesc){.path = path,
                                       .contents = change->contents,
                                       .size = change->size,
-                                      .kind = change->kind});
+                                      .kind = change->kind,
+                                      .compile = true});
     if (plan == NULL) {
       tell_lost(self, path);
       continue;

@@ -17,7 +17,16 @@ Patcher *patcher_new(Vm *vm) {
   if (self == NULL) return NULL;
   self->vm = vm;
   pointer_map_init(&self->patched, &vm->allocator);
+  self->resting = lua_gc(vm->L, LUA_GCISRUNNING, 0) != 0;
+  if (self->resting) lua_gc(vm->L, LUA_GCSTOP, 0);
   return self;
+}
+
+// Compiling and replacing make little garbage, and a collector that ran
+// meanwhile would make the host wait for it. Statements may make much.
+static void restart_collector(Patcher *self) {
+  if (self->resting) lua_gc(self->vm->L, LUA_GCRESTART, 0);
+  self->resting = false;
 }
 
 bool patcher_add_note(Patcher *self, const Note *note) {
@@ -43,22 +52,6 @@ bool patcher_add_note(Patcher *self, const Note *note) {
 // What a file's patch needs
 // ---------------------------------------------------------------------------
 
-// Moved functions keep their prototypes when all lines in them move alike.
-static bool needs_prototype(const Diff *diff, int definition) {
-  switch (diff->changes[definition]) {
-  case CHANGE_UPDATED:
-  case CHANGE_TOUCHED:
-    return true;
-  case CHANGE_MOVED:
-    return diff->new_unit->definitions[definition].lines !=
-           diff->old_unit->definitions[diff->definition_old[definition]].lines;
-  case CHANGE_SAME:
-  case CHANGE_ADDED:
-    break;
-  }
-  return false;
-}
-
 // What closures are behind of is made anew: perhaps they find now what they
 // lacked (P4).
 static void rework_stale(PatchedFile *file) {
@@ -72,21 +65,6 @@ static void rework_stale(PatchedFile *file) {
       proto->stale = false;
       int now = diff->definition_new[proto->definition];
       if (now >= 0) file->rework[now] = true;
-    }
-  }
-}
-
-static void find_rework(PatchedFile *file) {
-  const GraftUnit *unit = file->patch.unit;
-  const Diff *diff = file->patch.diff;
-  rework_stale(file);
-  // Children follow their parents, so going backwards meets them first.
-  for (int i = unit->definition_count - 1; i >= 0; i--) {
-    if (diff->definition_old[i] < 0) continue;
-    if (needs_prototype(diff, i)) file->rework[i] = true;
-    int parent = unit->definitions[i].parent;
-    if (file->rework[i] && parent >= 0 && diff->definition_old[parent] >= 0) {
-      file->rework[parent] = true;
     }
   }
 }
@@ -156,8 +134,8 @@ static void file_free(PatchedFile *self) {
     plan = next;
   }
   pointer_map_clear(&self->plans);
-  buffer_clear(&self->text.buffer);
-  memory_free(allocator, self->text.protos.items);
+  maker_text_clear(&self->text);
+  maker_code_free(self->code);
   memory_free(allocator, self->rework);
   memory_free(allocator, self->silent);
   memory_free(allocator, self->wanted);
@@ -169,13 +147,18 @@ static void file_free(PatchedFile *self) {
   memory_free(allocator, self);
 }
 
-static PatchedFile *file_new(Script *script, GraftUnit *unit, Diff *diff) {
+static PatchedFile *file_new(const PatcherFile *added) {
+  Script *script = added->script;
+  GraftUnit *unit = added->unit;
+  Diff *diff = added->diff;
   const GraftAllocator *allocator = &script->vm->allocator;
   PatchedFile *self = memory_new(allocator, sizeof *self);
   if (self == NULL) {
     diff_free(diff);
+    maker_code_free(added->code);
     return NULL;
   }
+  self->code = added->code;
   size_t news = (size_t)unit->definition_count + 1;
   size_t olds = (size_t)script->unit->definition_count + 1;
   size_t variables = (size_t)script->unit->variable_count + 1;
@@ -191,7 +174,7 @@ static PatchedFile *file_new(Script *script, GraftUnit *unit, Diff *diff) {
   self->wanted = memory_new(allocator, variables * sizeof *self->wanted);
   self->ran = memory_new(allocator, (size_t)diff->run_count + 1);
   pointer_map_init(&self->plans, allocator);
-  buffer_init(&self->text.buffer, allocator);
+  maker_text_init(&self->text, allocator);
   if (self->patch.results == NULL || self->rework == NULL ||
       self->silent == NULL || self->patch.orphans == NULL ||
       self->wanted == NULL || self->ran == NULL) {
@@ -207,9 +190,9 @@ static void compile(Vm *vm, lua_State *L, void *context) {
   maker_compile(context, L);
 }
 
-GraftStatus patcher_add(Patcher *self, Script *script, GraftUnit *unit,
-                        Diff *diff, GraftError *error) {
-  PatchedFile *file = file_new(script, unit, diff);
+GraftStatus patcher_add(Patcher *self, const PatcherFile *added,
+                        GraftError *error) {
+  PatchedFile *file = file_new(added);
   if (file == NULL) return error_memory(error);
   PatchedFile **place = ARRAY_PUSH(&self->vm->allocator, &self->files);
   if (place == NULL) {
@@ -217,7 +200,8 @@ GraftStatus patcher_add(Patcher *self, Script *script, GraftUnit *unit,
     return error_memory(error);
   }
   *place = file;
-  find_rework(file);
+  rework_stale(file);
+  maker_find_rework(added->diff, file->rework);
   find_wanted(file);
   silent_find(file);
   find_unknown(file);
@@ -269,6 +253,7 @@ static void run_statements(Vm *vm, lua_State *L, void *context) {
 }
 
 GraftStatus patcher_run(Patcher *self, GraftError *error) {
+  restart_collector(self);
   self->error = error;
   self->status = GRAFT_OK;
   GraftStatus status = vm_protect(self->vm, run_statements, self, error);
@@ -333,6 +318,7 @@ void patcher_free(Patcher *self) {
   if (self == NULL) return;
   const GraftAllocator *allocator = &self->vm->allocator;
   patcher_undo(self);
+  restart_collector(self);
   if (self->swept) sweep_clear(&self->sweep);
   vm_unref(self->vm, self->journal_ref);
   vm_unref(self->vm, self->journaled_ref);

@@ -12,8 +12,10 @@
 //
 // How code gets its variables: a changed function's text is compiled inside a
 // *maker*, `function() local a, b; return function(…) … end end`, at its own
-// line of the file. For each live closure of the old code the maker is called
+// line of the file; `local a, b` and the function alone do where it has one
+// closure as a rule. For each live closure of the old code the maker is called
 // once, and the new closure's variables are then joined to the old closure's.
+// On the watcher thread the text is compiled beforehand (maker_code.h).
 // The function's own prototype is what the VM makes of that text in the file.
 
 #ifndef GRAFT_VM_PATCHER_H
@@ -65,10 +67,17 @@ typedef struct FilePatch {
 Patcher *patcher_new(Vm *vm);
 void patcher_free(Patcher *self); // NULL-safe
 
-// Takes over `diff` and retains `unit`, also on failure. GRAFT_ESYNTAX when
-// the VM refuses something, GRAFT_ENOMEM.
-GraftStatus patcher_add(Patcher *self, Script *script, GraftUnit *unit,
-                        Diff *diff, GraftError *error);
+typedef struct PatcherFile {
+  Script *script;
+  GraftUnit *unit;
+  Diff *diff;             // from the script's unit to `unit`
+  struct MakerCode *code; // compiled beforehand from `diff`, or NULL
+} PatcherFile;
+
+// Takes over `diff` and `code` and retains `unit`, also on failure.
+// GRAFT_ESYNTAX when the VM refuses something, GRAFT_ENOMEM.
+GraftStatus patcher_add(Patcher *self, const PatcherFile *added,
+                        GraftError *error);
 
 GraftStatus patcher_replace(Patcher *self, GraftError *error);
 GraftStatus patcher_run(Patcher *self, GraftError *error);

@@ -7,9 +7,9 @@
 #ifndef GRAFT_VM_PATCHER_STATE_H
 #define GRAFT_VM_PATCHER_STATE_H
 
-#include "base/buffer.h"
 #include "base/pointer_map.h"
 #include "vm/journal.h"
+#include "vm/maker_code.h"
 #include "vm/patcher.h"
 #include "vm/state.h"
 #include "vm/sweep.h"
@@ -35,25 +35,16 @@ typedef struct ClosurePlan {
   Source sources[];
 } ClosurePlan;
 
-// A text being put together from pieces of the new source, each at its own
-// line. It belongs to the file, so that nothing is lost when the VM raises.
-typedef struct MakerText {
-  Buffer buffer;
-  const GraftUnit *unit;
-  int line;
-  // What the prototypes of the text are, in order.
-  ARRAY(int) protos;
-} MakerText;
-
 struct PatchedFile {
   FilePatch patch; // first: FilePatch * and PatchedFile * are the same
   MakerText text;
-  bool *rework; // by new definition: needs new prototypes
-  bool *silent; // by old definition: its closures fall silent
-  bool *wanted; // by old variable: a function below the module gains it
+  MakerCode *code; // compiled beforehand, or NULL; owned
+  bool *rework;    // by new definition: needs new prototypes
+  bool *silent;    // by old definition: its closures fall silent
+  bool *wanted;    // by old variable: a function below the module gains it
   bool any_wanted;
   bool any_unknown;   // a module-level variable's true cell is not known
-  int makers_ref;     // new definition + 1 → maker
+  int makers_ref;     // new definition + 1 → maker or closure
   int statements_ref; // place in diff->run + 1 → maker
   int holders_ref;    // list of closures that hold wanted variables
   int holder_count;
@@ -83,6 +74,7 @@ typedef struct Deferred {
 
 struct Patcher {
   Vm *vm;
+  bool resting; // the garbage collector
   ARRAY(PatchedFile *) files;
   ARRAY(Note) notes;
   ARRAY(Deferred) deferred;
@@ -108,6 +100,20 @@ struct Patcher {
 
 // maker.c. Compiles what changed; sets makers_ref and statements_ref. Raises.
 void maker_compile(PatchedFile *file, lua_State *L);
+// stack: … → …, new closure of the definition
+void maker_push_closure(PatchedFile *file, lua_State *L, int definition);
+
+// maker_statement.c. Variables of the module that a statement names, itself or
+// in a function.
+typedef enum MakerUse {
+  MAKER_NO_USE,
+  MAKER_READ,
+  MAKER_CELL, // assigned, or captured by a function in it
+} MakerUse;
+// Adds what runs the new and changed statements. `uses` has room for all
+// variables of the unit, and one.
+void maker_add_statements(MakerText *self, const PatchedFile *file,
+                          MakerUse *uses);
 
 // With a number behind it, an upvalue of a statement's function that is itself
 // a function whose upvalues are variables of the module.

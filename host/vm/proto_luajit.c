@@ -8,14 +8,18 @@
 // the default since 2022. A closure (GCfuncL) points at its bytecode, which
 // follows the prototype (GCproto); a variable is a GCupval.
 enum {
+  OBJECT_KIND = 9,
   CLOSURE_BYTECODE = 32,
   PROTO_SIZE = 104,
+  PROTO_CONSTANTS = 32,
+  PROTO_OBJECT_COUNT = 48,
+  PROTO_FLAGS = 61,
   PROTO_LINE = 72,
+  PROTO_LINE_COUNT = 76,
   CELL_IMMUTABLE = 11,
 };
 
-// LuaJIT shows a prototype to Lua as a value of this type.
-enum { TYPE_PROTO = 9 };
+enum { KIND_PROTO = 7, FLAG_CHILD = 1 };
 
 static int read_int(const void *object, int offset) {
   int number;
@@ -31,64 +35,40 @@ const void *proto_of(lua_State *L, int index) {
   return bytecode - PROTO_SIZE;
 }
 
-// Pushes jit.util's table, which the VM carries built in.
-static void push_jit_util(lua_State *L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  lua_getfield(L, -1, "jit.util");
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 2);
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "jit.util");
-    lua_call(L, 1, 1);
-    return;
-  }
-  lua_remove(L, -2);
+static const void *read_pointer(const void *object, int offset) {
+  const void *pointer;
+  memcpy(&pointer, (const char *)object + offset, sizeof pointer);
+  return pointer;
 }
 
-static int field_int(lua_State *L, int index, const char *name) {
-  lua_getfield(L, index, name);
-  int number = (int)lua_tointeger(L, -1);
-  lua_pop(L, 1);
-  return number;
+static int read_byte(const void *object, int offset) {
+  return ((const unsigned char *)object)[offset];
 }
 
-// stack: …, prototype or function; leaves it as it was. `util` is where
-// jit.util is.
-static void list_proto(lua_State *L, int util, const GraftAllocator *allocator,
-                       ProtoList *list) {
-  luaL_checkstack(L, 6, "function nested too deeply");
-  int subject = lua_gettop(L);
-  lua_getfield(L, util, "funcinfo");
-  lua_pushvalue(L, subject);
-  lua_call(L, 1, 1);
-  // stack: subject, info
-  lua_getfield(L, -1, "proto");
-  ProtoNode node = {.proto = lua_topointer(L, -1),
-                    .line = field_int(L, subject + 1, "linedefined"),
-                    .last_line = field_int(L, subject + 1, "lastlinedefined")};
-  int constants = field_int(L, subject + 1, "gcconsts");
-  ProtoNode *added = ARRAY_PUSH(allocator, list);
-  if (added == NULL) luaL_error(L, "out of memory");
-  *added = node;
-  for (int i = 1; i <= constants; i++) {
-    lua_settop(L, subject);
-    lua_getfield(L, util, "funck");
-    lua_pushvalue(L, subject);
-    lua_pushinteger(L, -i);
-    lua_call(L, 2, 1);
-    if (lua_type(L, -1) == TYPE_PROTO) list_proto(L, util, allocator, list);
+// Depth is bounded by the nesting that the compiler accepts. Constants that
+// are objects lie below where PROTO_CONSTANTS points, the first one nearest.
+static void list_proto(lua_State *L, const void *proto,
+                       const GraftAllocator *allocator, ProtoList *list) {
+  ProtoNode *node = ARRAY_PUSH(allocator, list);
+  if (node == NULL) luaL_error(L, "out of memory");
+  int line = read_int(proto, PROTO_LINE);
+  *node = (ProtoNode){.proto = proto,
+                      .line = line,
+                      .last_line = line + read_int(proto, PROTO_LINE_COUNT)};
+  if ((read_byte(proto, PROTO_FLAGS) & FLAG_CHILD) == 0) return;
+  const char *constants = read_pointer(proto, PROTO_CONSTANTS);
+  int count = read_int(proto, PROTO_OBJECT_COUNT);
+  for (int i = 1; i <= count; i++) {
+    const void *object = read_pointer(constants, -i * (int)sizeof(void *));
+    if (read_byte(object, OBJECT_KIND) == KIND_PROTO) {
+      list_proto(L, object, allocator, list);
+    }
   }
-  lua_settop(L, subject);
 }
 
 void proto_list(lua_State *L, int index, const GraftAllocator *allocator,
                 ProtoList *list) {
-  index = lua_absindex(L, index);
-  push_jit_util(L);
-  int util = lua_gettop(L);
-  lua_pushvalue(L, index);
-  list_proto(L, util, allocator, list);
-  lua_pop(L, 2);
+  list_proto(L, proto_of(L, index), allocator, list);
 }
 
 // The other lines are kept relative to the first one.
@@ -105,31 +85,46 @@ void proto_unlock_cell(lua_State *L, int index, int n) {
   *immutable_flag(L, index, n) = 0;
 }
 
+// A function with constants of other kinds than functions, too. It returns the
+// line it is called on, and the two functions inside.
 static const char check_text[] =
     "local fixed, changed = 1, 2\n"
     "return function()\n"
     "  changed = fixed\n"
-    "  return debug.getinfo(1, 'l').currentline, function() end\n"
+    "  return debug.getinfo(1, 'l').currentline, function() end,\n"
+    "    function()\n"
+    "      return {'a', 1.5, b = 'c'}\n"
+    "    end\n"
     "end\n";
 
-enum { CHECK_LINE = 2, CHECK_CURRENT = 4, CHECK_SHIFT = 1000 };
+enum { CHECK_CURRENT = 4, CHECK_SHIFT = 1000 };
+
+static bool has_lines(const ProtoNode *node, int line, int last_line) {
+  return node->line == line && node->last_line == last_line;
+}
+
+static bool check_list(const ProtoList *list, const void *proto) {
+  return list->count == 3 && list->items[0].proto == proto &&
+         has_lines(&list->items[0], 2, 8) && has_lines(&list->items[1], 4, 4) &&
+         has_lines(&list->items[2], 5, 7);
+}
 
 // stack: function
 static bool check_function(lua_State *L) {
   const void *proto = proto_of(L, -1);
   ProtoList list = {0};
+  const void *children[2] = {NULL, NULL};
   proto_list(L, -1, &memory_default, &list);
-  bool fits = list.count == 2 && list.items[0].proto == proto &&
-              read_int(proto, PROTO_LINE) == CHECK_LINE &&
-              *immutable_flag(L, -1, 1) == 0 && *immutable_flag(L, -1, 2) == 1;
-  const void *child = fits ? list.items[1].proto : NULL;
+  bool fits = check_list(&list, proto) && *immutable_flag(L, -1, 1) == 0 &&
+              *immutable_flag(L, -1, 2) == 1;
+  for (int i = 0; i < 2 && fits; i++) children[i] = list.items[i + 1].proto;
   memory_free(&memory_default, list.items);
   if (!fits) return false;
   proto_shift_lines(proto, CHECK_SHIFT);
-  lua_call(L, 0, 2);
-  // stack: line, child
-  return lua_tointeger(L, -2) == CHECK_CURRENT + CHECK_SHIFT &&
-         proto_of(L, -1) == child;
+  lua_call(L, 0, 3);
+  // stack: line, children
+  return lua_tointeger(L, -3) == CHECK_CURRENT + CHECK_SHIFT &&
+         proto_of(L, -2) == children[0] && proto_of(L, -1) == children[1];
 }
 
 bool proto_check(lua_State *L) {

@@ -133,10 +133,7 @@ static void build_closure(Patcher *self, PatchedFile *file, lua_State *L,
                           int definition) {
   int old = lua_gettop(L);
   int created = old + 1;
-  vm_push(self->vm, L, file->makers_ref);
-  lua_rawgeti(L, -1, definition + 1);
-  lua_remove(L, -2);
-  lua_call(L, 0, 1);
+  maker_push_closure(file, L, definition);
   const ClosurePlan *plan = find_plan(file, L, old, definition);
   for (int n = 1; n <= plan->count; n++) {
     const Source *source = &plan->sources[n - 1];

@@ -169,6 +169,27 @@ function M.new(name)
 end
 return M
 ]]
+    case("also those that a loop of the main chunk has made", { m = [[
+local M = {}
+local list, turn = {}, 0
+::top::
+local own = turn * 10
+function M.f() own = own + 1 return "old" .. own end
+turn = turn + 1
+list[turn] = M.f
+if turn < 3 then goto top end
+M.list = list
+return M
+]] }, [[
+local m = require "m"
+local list = m.list
+equal("old1", list[1]()) equal("old11", list[2]()) equal("old21", list[3]())
+local report = change("m", "old", "new")
+equal("new2", list[1]()) equal("new12", list[2]()) equal("new22", list[3]())
+assert(m.f == list[3] and list[1] ~= list[2])
+equal(1, #report.updated)
+]])
+
     case("1,000 closures keep their own variables", { m = maker }, [[
 local m = require "m"
 local all, logs = {}, {}
