@@ -365,17 +365,16 @@ static GraftStatus try_folder(Flags *self, const char *path, size_t size,
   if (self->file == NULL) return error_memory(error);
   FILE *file = fopen(self->file, "re");
   *found = file != NULL || errno != ENOENT;
-  if (!*found) {
+  GraftStatus status = GRAFT_OK;
+  if (file != NULL) {
+    status = add_file(self, file, &(Origin){self->file, path, size}, error);
+    fclose(file);
+  } else if (*found) {
+    status = error_set(error, GRAFT_EIO, "cannot open %s: %s", self->file,
+                       strerror(errno));
+  } else {
     self->file = NULL;
-    return GRAFT_OK;
   }
-  if (file == NULL) {
-    return error_set(error, GRAFT_EIO, "cannot open %s: %s", self->file,
-                     strerror(errno));
-  }
-  Origin origin = {self->file, path, size};
-  GraftStatus status = add_file(self, file, &origin, error);
-  fclose(file);
   return status;
 }
 

@@ -21,7 +21,7 @@ typedef struct Folder {
 } Folder;
 
 static inline void folder_open(Folder *folder) {
-  snprintf(folder->path, sizeof folder->path, "/tmp/graft-compile-XXXXXX");
+  *folder = (Folder){"/tmp/graft-compile-XXXXXX"};
   if (mkdtemp(folder->path) == NULL) {
     perror("mkdtemp");
     exit(1);
