@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "program.h"
+#include "repl.h"
 #include "stop.h"
 
 enum {
@@ -261,5 +261,6 @@ GraftRestart dialogue_ask(void *context, GraftBreak *at) {
   talk(&self);
   stop_set_mode(mode);
   program->paused += clock_now() - start;
+  if (program->at_repl) repl_begin(program);
   return self.restart;
 }

@@ -27,7 +27,7 @@ static bool is_over(const Loop *self) {
 }
 
 static void run_typed(const Loop *self) {
-  if (self->repl) repl_run(self->program->lines, self->program->engine);
+  if (self->repl) repl_run(self->program);
 }
 
 // Sleeps until the next frame, but wakes for changes.
@@ -83,7 +83,7 @@ static bool stays(const Loop *self) {
 void loop_run(Loop *self) {
   if (self->program->options->frames == 0) return;
   if (program_find(self->program, "update") == NULL && !stays(self)) return;
-  if (self->repl) repl_begin(self->program->lines);
+  if (self->repl) repl_begin(self->program);
   StopMode mode = stop_set_mode(STOP_FRAMES);
   run_frames(self);
   stop_set_mode(mode);

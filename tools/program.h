@@ -15,6 +15,7 @@ typedef struct Program {
   char module[256]; // of the main script, once it runs
   Lines *lines;     // what is typed; NULL until somebody wants it
   bool prompted;    // a prompt stands at the end of what is shown
+  bool at_repl;     // the REPL waits for a line
   double paused;    // seconds that the program stood, and nobody has counted
 } Program;
 

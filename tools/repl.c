@@ -7,12 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static void prompt(Lines *lines) {
-  if (isatty(STDIN_FILENO)) fputs("> ", stdout);
-  fflush(stdout);
-  lines_ask(lines);
-}
-
 // What is known of a slot, a line each.
 static void show_info(GraftEngine *engine, const char *name) {
   char text[1024];
@@ -132,14 +126,18 @@ static void run_line(GraftEngine *engine, const char *line) {
   }
 }
 
-void repl_begin(Lines *lines) {
-  prompt(lines);
+void repl_begin(Program *program) {
+  if (isatty(STDIN_FILENO)) fputs("> ", stdout);
+  fflush(stdout);
+  program->at_repl = true;
+  lines_ask(program->lines);
 }
 
-void repl_run(Lines *lines, GraftEngine *engine) {
-  char *line = lines_take(lines);
+void repl_run(Program *program) {
+  char *line = lines_take(program->lines);
   if (line == NULL) return;
-  if (line[strspn(line, " \t\r\n")] != '\0') run_line(engine, line);
+  program->at_repl = false;
+  if (line[strspn(line, " \t\r\n")] != '\0') run_line(program->engine, line);
   free(line);
-  prompt(lines);
+  repl_begin(program);
 }

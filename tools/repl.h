@@ -5,13 +5,12 @@
 #ifndef GRAFT_TOOLS_REPL_H
 #define GRAFT_TOOLS_REPL_H
 
-#include "graft.h"
-#include "lines.h"
+#include "program.h"
 
-// Shows the prompt, and asks for the first line. `lines` is borrowed.
-void repl_begin(Lines *lines);
+// Shows the prompt, and asks for a line. The program has lines.
+void repl_begin(Program *program);
 
-// Runs what was typed, and shows the values. Host thread.
-void repl_run(Lines *lines, GraftEngine *engine);
+// Runs what was typed, and shows the values.
+void repl_run(Program *program);
 
 #endif

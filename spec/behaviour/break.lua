@@ -446,6 +446,18 @@ return function(vm)
     assert.equal(1, program:count("err", "^Revert .*attempt to index"))
   end)
 
+  it("the prompt of -i goes on after the program has stopped", function()
+    local folder, program = start(vm, { "-i" })
+    ask(program, "1 + 1", "^2$")
+    folder:write("m.lua", bad)
+    program:out "^>%s+11%s+return goblin%.weapon"
+    ask(program, "goblin.name", '^"grub"$')
+    program:write "revert\n"
+    program:err "^Revert m%.step: "
+    ask(program, "2 + 2", "^4$")
+    assert.equal(0, program:interrupt())
+  end)
+
   -- In a terminal ------------------------------------------------------------
 
   it("in a terminal: a prompt, Ctrl-C, Ctrl-D", function()
