@@ -50,9 +50,16 @@ static void push_event(lua_State *L, const GraftEvent *event) {
   set_text(L, "to", event->to);
   set_text(L, "message", event->message);
   set_text(L, "source", event->source);
+  if (event->kind == GRAFT_EVENT_SWEEP) {
+    set_number(L, "safe_points", event->safe_points);
+    lua_pushnumber(L, event->sweep_ms);
+    lua_setfield(L, -2, "sweep_ms");
+  }
   if (event->kind != GRAFT_EVENT_PATCH) return;
   lua_pushboolean(L, event->ok);
   lua_setfield(L, -2, "ok");
+  lua_pushboolean(L, event->sweeping);
+  lua_setfield(L, -2, "sweeping");
   set_times(L, event);
 }
 
@@ -117,6 +124,18 @@ static void add_to_list(lua_State *L, const GraftEvent *event) {
   lua_pop(L, 1);
 }
 
+// What a report says of its transaction, and of a sweep that has ended.
+static void add_to_report(lua_State *L, const GraftEvent *event) {
+  if (event->kind == GRAFT_EVENT_PATCH) {
+    set_times(L, event);
+    lua_pushboolean(L, event->sweeping);
+    lua_setfield(L, -2, "sweeping");
+  } else if (event->kind == GRAFT_EVENT_SWEEP) {
+    push_event(L, event);
+    lua_setfield(L, -2, "sweep");
+  }
+}
+
 void events_push_report(lua_State *L, const GraftReport *report) {
   if (report == NULL) {
     lua_pushnil(L);
@@ -135,7 +154,7 @@ void events_push_report(lua_State *L, const GraftReport *report) {
   lua_setfield(L, -2, "ok");
   for (size_t i = 0; i < count; i++) {
     add_to_list(L, sorted[i]);
-    if (sorted[i]->kind == GRAFT_EVENT_PATCH) set_times(L, sorted[i]);
+    add_to_report(L, sorted[i]);
   }
   lua_remove(L, -2);
 }
@@ -147,7 +166,7 @@ void events_push_report(lua_State *L, const GraftReport *report) {
 static const char *const kinds[] = {
     "watch", "add",   "update", "move",    "delete", "swap",   "run",
     "keep",  "stale", "orphan", "depends", "reject", "silent", "revert",
-    "break", "error", "notice", "patch",   "*",      NULL,
+    "break", "error", "notice", "patch",   "sweep",  "*",      NULL,
 };
 
 // Pushes the list of listeners for a word; it is made when there is none.

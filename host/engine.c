@@ -87,6 +87,8 @@ static void on_switch(void *context, GraftFn *fn, const Backing *from,
 }
 
 GraftStatus engine_exchange_swaps(GraftEngine *self, GraftError *error) {
+  // References that have not followed would miss it.
+  if (self->swaps.count > 0) engine_end_sweep(self, "a backing was exchanged");
   GraftStatus status = GRAFT_OK;
   for (size_t i = 0; i < self->swaps.count && status == GRAFT_OK; i++) {
     EngineSwap *swap = &self->swaps.items[i];
@@ -251,6 +253,7 @@ void graft_engine_close(GraftEngine *engine) {
   // No watcher thread may interrupt a VM that closes.
   watch_close(self->watch);
   self->watch = NULL;
+  engine_forget_sweep(self);
   vm_stop(self->vm);
   vm_checker_free(self->checker);
   free_plans(self);

@@ -105,6 +105,13 @@ struct GraftEngine {
   atomic_bool pending;
   atomic_bool has_updated; // the host has come to a safe point once
 
+  Patcher *sweeping;      // committed; its references still follow, or NULL
+  size_t sweep_notes;     // of its patcher that were told
+  int sweep_safe_points;  // it had so far
+  uint64_t sweep_ns;      // it took so far
+  uint64_t safe_point_ns; // when this safe point began
+  bool in_hook;           // it is in the hook of a script that never returns
+
   GraftReport report; // of this safe point
   bool is_guest;      // in a lua_State that somebody else owns
   bool of_state;      // ends with that lua_State: made by `require "graft"`
@@ -231,6 +238,19 @@ void engine_safe_point(void *context);
 typedef ARRAY(EngineFile *) EngineFiles;
 GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
                          GraftError *error);
+void engine_emit_note(GraftEngine *self, const Note *note);
+// engine_sweep.c: the sweep that goes on after its transaction, which hands its
+// patcher over.
+void engine_begin_sweep(GraftEngine *self, Patcher *patcher, uint64_t spent_ns);
+// Goes on for what is left of the budget at this safe point.
+void engine_sweep(GraftEngine *self);
+// Does the rest at once; `why` is for the report. Does nothing without one.
+void engine_end_sweep(GraftEngine *self, const char *why);
+// Leaves what is left as it is: the VM closes.
+void engine_forget_sweep(GraftEngine *self);
+// Whether a transaction that begins now is to spread its sweep.
+bool engine_spreads(const GraftEngine *self);
+
 // engine_merge.c: graft_unit_compile with the VM's own compiler for a second
 // opinion (U1). `desc->allocator` is the engine's.
 GraftStatus engine_compile_unit(GraftEngine *self, const GraftUnitDesc *desc,

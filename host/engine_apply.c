@@ -213,7 +213,7 @@ static GraftEventKind note_event(NoteKind kind) {
   return GRAFT_EVENT_NOTICE;
 }
 
-static void emit_note(GraftEngine *self, const Note *note) {
+void engine_emit_note(GraftEngine *self, const Note *note) {
   GraftEvent event = {.kind = note_event(note->kind),
                       .name = note->name,
                       .file = note->file,
@@ -234,7 +234,9 @@ static double milliseconds(uint64_t from, uint64_t to) {
 
 static void emit_patch(Transaction *self, bool ok) {
   uint64_t now = watch_now();
-  GraftEvent event = {.kind = GRAFT_EVENT_PATCH, .ok = ok};
+  GraftEvent event = {.kind = GRAFT_EVENT_PATCH,
+                      .ok = ok,
+                      .sweeping = patcher_is_spread(self->patcher)};
   for (size_t i = 0; i < self->files->count; i++) {
     const Plan *plan = self->files->items[i]->waiting;
     if (plan == NULL) continue;
@@ -253,7 +255,7 @@ static void emit_all(Transaction *self) {
     emit_file(self->engine, patcher_file(self->patcher, i));
   }
   for (size_t i = 0; i < patcher_note_count(self->patcher); i++) {
-    emit_note(self->engine, patcher_note(self->patcher, i));
+    engine_emit_note(self->engine, patcher_note(self->patcher, i));
   }
   engine_show_swaps(self->engine);
 }
@@ -275,7 +277,7 @@ static void undo(Transaction *self) {
   patcher_undo(self->patcher);
   for (size_t i = 0; i < patcher_note_count(self->patcher); i++) {
     const Note *note = patcher_note(self->patcher, i);
-    if (note->kind == NOTE_FAILED) emit_note(self->engine, note);
+    if (note->kind == NOTE_FAILED) engine_emit_note(self->engine, note);
   }
 }
 
@@ -338,6 +340,7 @@ static GraftStatus add_files(Transaction *self, GraftError *error) {
 static GraftStatus transact(Transaction *self, GraftError *error) {
   self->patcher = patcher_new(self->engine->vm);
   if (self->patcher == NULL) return error_memory(error);
+  if (engine_spreads(self->engine)) patcher_spread(self->patcher);
   GraftStatus status = add_files(self, error);
   if (status < 0) return status;
   uint64_t before = watch_now();
@@ -349,15 +352,38 @@ static GraftStatus transact(Transaction *self, GraftError *error) {
   return status;
 }
 
+// What the sweep of a committed transaction has still to do, if there is a
+// budget for it.
+static void keep_sweep(Transaction *self) {
+  const char *at_once = patcher_at_once(self->patcher);
+  if (patcher_is_spread(self->patcher)) {
+    engine_begin_sweep(self->engine, self->patcher, self->sweep_ns);
+    self->patcher = NULL;
+  } else if (at_once != NULL) {
+    engine_emit(
+        self->engine,
+        &(GraftEvent){.kind = GRAFT_EVENT_SWEEP,
+                      .count = (int)patcher_reference_count(self->patcher),
+                      .safe_points = 1,
+                      .sweep_ms = (double)self->sweep_ns / 1e6,
+                      .message = at_once});
+  }
+}
+
 GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
                          GraftError *error) {
+  engine_end_sweep(self, "another change came");
   Transaction transaction = {.engine = self,
                              .files = files,
                              .slots = {.first_swap = self->swaps.count},
                              .start_ns = watch_now()};
   GraftStatus status = transact(&transaction, error);
   if (status == GRAFT_OK) status = commit(&transaction, error);
-  if (status < 0) undo(&transaction);
+  if (status == GRAFT_OK) {
+    keep_sweep(&transaction);
+  } else {
+    undo(&transaction);
+  }
   engine_forget_slots(self, &transaction.slots);
   patcher_free(transaction.patcher);
   return status;

@@ -29,6 +29,7 @@ void engine_on_state_closed(void *context) {
   }
   watch_close(self->watch);
   self->watch = NULL;
+  engine_forget_sweep(self);
   atomic_store(&self->pending, false);
 }
 

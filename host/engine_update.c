@@ -173,6 +173,7 @@ static void apply_waiting(GraftEngine *self) {
 int engine_take_plans(GraftEngine *self, Plan *plans) {
   report_clear(&self->report);
   self->updating = true;
+  self->safe_point_ns = watch_now();
   engine_show_notices(self);
   engine_show_swaps(self);
   while (plans != NULL) {
@@ -182,6 +183,7 @@ int engine_take_plans(GraftEngine *self, Plan *plans) {
     plans = next;
   }
   apply_waiting(self);
+  engine_sweep(self);
   self->updating = false;
   return self->report.events.count > 0;
 }
@@ -206,16 +208,27 @@ static Plan *take_queue(GraftEngine *self) {
   return oldest;
 }
 
+// A safe point for the sweep alone.
+static int go_on(GraftEngine *self) {
+  report_clear(&self->report);
+  self->safe_point_ns = watch_now();
+  self->updating = true;
+  engine_sweep(self);
+  self->updating = false;
+  return self->report.events.count > 0;
+}
+
 int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
   if (report != NULL) *report = NULL;
   atomic_store_explicit(&engine->has_updated, true, memory_order_relaxed);
   probation_resume(engine->vm);
   engine_finish_chunks(engine);
-  if (!atomic_load_explicit(&engine->pending, memory_order_relaxed) ||
-      engine_is_busy(engine)) {
+  bool pending = atomic_load_explicit(&engine->pending, memory_order_relaxed);
+  if ((!pending && engine->sweeping == NULL) || engine_is_busy(engine)) {
     return 0;
   }
-  int changed = engine_take_plans(engine, take_queue(engine));
+  int changed =
+      pending ? engine_take_plans(engine, take_queue(engine)) : go_on(engine);
   if (changed && report != NULL) *report = &engine->report;
   return changed;
 }
@@ -224,7 +237,9 @@ int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
 void engine_safe_point(void *context) {
   GraftEngine *self = context;
   if (engine_is_busy(self) || !atomic_load(&self->pending)) return;
+  self->in_hook = true;
   engine_take_plans(self, take_queue(self));
+  self->in_hook = false;
 }
 
 bool graft_engine_wait(GraftEngine *engine, double timeout_ms) {
@@ -238,6 +253,7 @@ bool graft_engine_wait(GraftEngine *engine, double timeout_ms) {
     until.tv_nsec -= 1000000000;
     until.tv_sec++;
   }
+  if (engine->sweeping != NULL) return true;
   pthread_mutex_lock(&engine->mutex);
   int failed = 0;
   while (!atomic_load(&engine->pending) && failed == 0) {

@@ -56,6 +56,7 @@ int main(int argc, char **argv) {
                           .context = &program,
                           .debounce_ms = options.debounce_ms,
                           .poll_ms = options.poll_ms,
+                          .sweep_budget_us = options.sweep_budget_us,
                           .on_error = options.on_error};
   GraftError error = {.status = GRAFT_OK};
   GraftStatus status = graft_engine_open(&desc, &program.engine, &error);

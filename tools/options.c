@@ -105,6 +105,10 @@ static void set_poll(Options *self, const char *value) {
   self->poll_ms = (int)parse_number("--poll", value, 1);
 }
 
+static void set_sweep_budget(Options *self, const char *value) {
+  self->sweep_budget_us = (int)parse_number("--sweep-budget", value, 0);
+}
+
 #define ON_ERROR_WORDS "revert|report|break"
 
 static void set_on_error(Options *self, const char *value) {
@@ -176,6 +180,11 @@ static const OptionRow rows[] = {
      set_debounce, 0},
     {"poll", "MS", "look at files this often instead of being told", set_poll,
      0},
+    {"sweep-budget", "US",
+     "how long a patch may hold up a frame to follow\n"
+     "references: names have new code at once, the\n"
+     "rest comes in later frames (default: all at once)",
+     set_sweep_budget, 0},
     {"on-error", ON_ERROR_WORDS,
      "when new code raises before it first returns:\n"
      "put the old code back (default), leave it, or\n"

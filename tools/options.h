@@ -23,6 +23,7 @@ typedef struct Options {
   long frames; // -1: no limit
   int debounce_ms;
   int poll_ms;
+  int sweep_budget_us;
   bool no_watch;
   bool verbose;
   bool json;

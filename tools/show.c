@@ -23,6 +23,7 @@ static void show_colour(const GraftEvent *event, const char *text) {
     colour = "\033[33m";
     break;
   case GRAFT_EVENT_PATCH:
+  case GRAFT_EVENT_SWEEP:
     colour = "\033[2m";
     break;
   default:

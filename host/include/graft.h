@@ -341,7 +341,10 @@ typedef enum GraftEventKind {
                        // `message`, without a traceback
   GRAFT_EVENT_ERROR,   // a script raised, or a call from C failed
   GRAFT_EVENT_NOTICE,  // something that the user should know: `message`
-  GRAFT_EVENT_PATCH,   // ends a transaction: `ok`, times
+  GRAFT_EVENT_PATCH,   // ends a transaction: `ok`, times, `sweeping`
+  GRAFT_EVENT_SWEEP,   // ends a sweep under a budget: `count` references were
+                       // replaced in `safe_points`; `message` says why all of
+                       // them or the last ones were replaced at once, if so
 } GraftEventKind;
 
 // One thing that happened. Texts are never NULL, and "" where there is none;
@@ -362,7 +365,9 @@ typedef struct GraftEvent {
   double settle_ms;    // of a patch: waiting for the writer,
   double plan_ms;      // reading, parsing and comparing,
   double apply_ms;     // at the safe point, the sweep left out,
-  double sweep_ms;     // replacing references
+  double sweep_ms;     // replacing references; of a sweep: all its parts
+  bool sweeping;       // of a patch: references follow at the next safe points
+  int safe_points;     // of a sweep
 } GraftEvent;
 
 // The word for a kind in reports: "update".
@@ -530,6 +535,17 @@ typedef struct GraftEngineDesc {
   // Asked with GRAFT_ON_ERROR_BREAK, with `context`. Without it, a notice says
   // so once, and new code that raises is reverted.
   GraftRestart (*on_break)(void *context, GraftBreak *at);
+  // 0: a transaction replaces every reference at once, which takes about half
+  // as long as a full collection of garbage. Else it replaces only what calls
+  // reach by name: slots, fields of modules, globals, variables of the changed
+  // files, and what running calls hold. The other references follow at the next
+  // safe points, none of which works on them beyond so many microseconds after
+  // its start, until a SWEEP event says that nothing old is left. Until then
+  // old references still call the old code. Where it cannot be spread, all is
+  // done at once, and the SWEEP event says why: a closure gains a variable of
+  // the function around it, a file's variables are not known yet, another
+  // transaction comes before the end.
+  int sweep_budget_us;
 } GraftEngineDesc;
 
 // Opens an engine with a VM of its own (the one that the library was built
@@ -623,15 +639,16 @@ GRAFT_API GraftStatus graft_engine_run_text(GraftEngine *engine,
                                             const char *chunk_name,
                                             GraftError *error);
 
-// A safe point: takes what has changed, all of it or nothing. Costs a few
-// nanoseconds when nothing has. `report` may be NULL; else it is set to what
-// was done, borrowed until the next safe point, or to NULL for nothing.
-// Returns 1 when something was taken or refused, 0 when there was nothing.
+// A safe point: takes what has changed, all of it or nothing, and goes on with
+// a sweep that is spread. Costs a few nanoseconds when there is nothing to do.
+// `report` may be NULL; else it is set to what was done, borrowed until the
+// next safe point, or to NULL for nothing. Returns 1 when something was taken
+// or refused, 0 when there was nothing.
 GRAFT_API int graft_engine_update(GraftEngine *engine,
                                   const GraftReport **report);
 
 // Waits until there is something for a safe point, for at most `timeout_ms`.
-// True when there is.
+// True when there is, also while a sweep is spread.
 GRAFT_API bool graft_engine_wait(GraftEngine *engine, double timeout_ms);
 
 // Takes what is on disk now, as one transaction, with what waits for a safe

@@ -100,6 +100,8 @@ const char *graft_event_word(GraftEventKind kind) {
     return "notice";
   case GRAFT_EVENT_PATCH:
     return "patch";
+  case GRAFT_EVENT_SWEEP:
+    return "sweep";
   }
   return "unknown";
 }
@@ -155,6 +157,13 @@ static void put_patch(Out *out, const GraftEvent *event) {
       event->settle_ms, event->plan_ms, event->apply_ms, event->sweep_ms);
 }
 
+static void put_sweep(Out *out, const GraftEvent *event) {
+  put(out, "%d reference%s in %d safe point%s, %.2f ms", event->count,
+      event->count == 1 ? "" : "s", event->safe_points,
+      event->safe_points == 1 ? "" : "s", event->sweep_ms);
+  if (*event->message != '\0') put(out, " (at once: %s)", event->message);
+}
+
 size_t graft_event_text(const GraftEvent *event, char *buffer, size_t size) {
   Out out = {buffer, size, 0};
   if (size > 0) buffer[0] = '\0';
@@ -189,6 +198,9 @@ size_t graft_event_text(const GraftEvent *event, char *buffer, size_t size) {
   case GRAFT_EVENT_KEEP:
   case GRAFT_EVENT_DEPENDS:
     put(&out, "%s %s", event->name, event->message);
+    break;
+  case GRAFT_EVENT_SWEEP:
+    put_sweep(&out, event);
     break;
   case GRAFT_EVENT_STALE:
   case GRAFT_EVENT_ORPHAN:
@@ -261,6 +273,11 @@ size_t graft_event_json(const GraftEvent *event, char *buffer, size_t size) {
         ",\"settle_ms\":%.3f,\"plan_ms\":%.3f,\"apply_ms\":%.3f,"
         "\"sweep_ms\":%.3f",
         event->settle_ms, event->plan_ms, event->apply_ms, event->sweep_ms);
+    if (event->sweeping) put(&out, ",\"sweeping\":true");
+  }
+  if (event->kind == GRAFT_EVENT_SWEEP) {
+    put(&out, ",\"safe_points\":%d,\"sweep_ms\":%.3f", event->safe_points,
+        event->sweep_ms);
   }
   put(&out, "}");
   return out.used;

@@ -15,6 +15,10 @@
 // stack: …, function, callback → …. May raise.
 void conform_add(Vm *vm, lua_State *L);
 
+// The table that keeps what followers were told; a sweep leaves it alone. May
+// raise.
+const void *conform_skipped(Vm *vm, lua_State *L);
+
 // After a commit: calls back with each new function, and with nil for those
 // that were deleted or silenced. What callbacks raise is noted. Never raises.
 void conform_tell(Patcher *self);

@@ -295,9 +295,9 @@ GraftStatus patcher_commit(Patcher *self, GraftError *error) {
     PatchedFile *file = self->files.items[i];
     release_old(file);
     begin_probation(file);
-    script_prune_chunks(file->patch.script);
+    if (!self->is_spread) script_prune_chunks(file->patch.script);
   }
-  script_free_unseen(self->vm);
+  if (!self->is_spread) script_free_unseen(self->vm);
 #if VM_LUAJIT
   luaJIT_setmode(self->vm->main, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
 #endif
@@ -319,7 +319,10 @@ void patcher_free(Patcher *self) {
   const GraftAllocator *allocator = &self->vm->allocator;
   patcher_undo(self);
   restart_collector(self);
+  // The thread is gone when the state has closed.
+  if (self->vm->L == NULL) self->sweep.desc.walker = NULL;
   if (self->swept) sweep_clear(&self->sweep);
+  vm_unref(self->vm, self->walker_ref);
   vm_unref(self->vm, self->journal_ref);
   vm_unref(self->vm, self->journaled_ref);
   vm_unref(self->vm, self->depend_ref);

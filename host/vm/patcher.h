@@ -87,6 +87,28 @@ GraftStatus patcher_commit(Patcher *self, GraftError *error);
 // is noted.
 void patcher_undo(Patcher *self);
 
+// Before patcher_replace: it replaces only what is near (what names lead to,
+// the variables of the patched files, running calls), so that it takes no
+// longer with a large heap. Where that cannot be, it replaces all.
+void patcher_spread(Patcher *self);
+
+// Whether references are to follow after the commit. Until they have, the
+// patcher must be kept, and no other one may be made for the same files.
+bool patcher_is_spread(const Patcher *self);
+
+// Why patcher_replace did all at once in spite of patcher_spread, or NULL.
+const char *patcher_at_once(const Patcher *self);
+
+// Lets references follow for so long; `done` when there are none any more.
+// GRAFT_ERUN and GRAFT_ENOMEM: it may be called again.
+GraftStatus patcher_sweep(Patcher *self, uint64_t budget_ns, bool *done,
+                          GraftError *error);
+// All that are left, at once.
+GraftStatus patcher_sweep_rest(Patcher *self, GraftError *error);
+// When that is done: tells followers (conform.h), and forgets code that is not
+// used any more.
+void patcher_end_sweep(Patcher *self);
+
 // Counts anew, after the commit, who still holds deleted functions.
 void patcher_count_orphans(Patcher *self);
 

@@ -11,6 +11,7 @@
 #include "vm/journal.h"
 #include "vm/maker_code.h"
 #include "vm/patcher.h"
+#include "vm/spread.h"
 #include "vm/state.h"
 #include "vm/sweep.h"
 
@@ -80,6 +81,12 @@ struct Patcher {
   ARRAY(Deferred) deferred;
   Sweep sweep;
   bool swept;
+  // replace_spread.c
+  bool spread_wanted;  // there is a budget
+  bool is_spread;      // most references follow after the commit
+  const char *at_once; // why they do not although it is wanted, or NULL
+  Spread spread;
+  int walker_ref; // the thread that walks then
   bool committed;
   bool undone;
   PointerMap patched; // prototypes of the patched scripts → ScriptProto
@@ -129,6 +136,14 @@ void install_commit(PatchedFile *file);
 // replace.c
 GraftStatus replace_closures(Patcher *self, GraftError *error);
 void replace_undo(Patcher *self);
+// What Graft holds itself: for SweepDesc.begin of a sweep along references.
+void replace_offer(void *context, Sweep *sweep, lua_State *L);
+
+// replace_spread.c. Decides whether the sweep is spread, and if so makes `desc`
+// that of one which replaces what is near. May raise.
+void replace_spread_begin(Patcher *self, lua_State *L, SweepDesc *desc);
+// Before the sweep is to go along references after all.
+void replace_spread_end(Patcher *self);
 
 // statement.c. Runs the statements of all files. Raises for lack of memory;
 // what statements raise is in `self->status` and `self->error`.

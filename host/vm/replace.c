@@ -40,13 +40,14 @@ static ScriptProto *proto_at(const Vm *vm, lua_State *L, int index) {
 }
 
 // Where variable `variable` of the new file is in the old closure at `old`.
+// Once the new unit is installed, old code is known by its variables.
 static Source find_source(PatchedFile *file, lua_State *L, int old,
                           int variable) {
   const Diff *diff = file->patch.diff;
   Source source = {.kind = SOURCE_VARIABLE,
                    .index = variable,
                    .assigned = diff->new_unit->variables[variable].assigned};
-  int before = diff->variable_old[variable];
+  int before = file->installed ? variable : diff->variable_old[variable];
   if (before < 0) return source;
   const Vm *vm = file->patch.script->vm;
   int n = find_upvalue(L, old, proto_at(vm, L, old), before);
@@ -128,9 +129,31 @@ static void copy_environment(lua_State *L, int from, int to) {
 }
 #endif
 
-// stack: old closure → old closure, new closure
-static void build_closure(Patcher *self, PatchedFile *file, lua_State *L,
+static bool is_module_variable(const PatchedFile *file, int variable) {
+  const Variable *bound = &file->patch.unit->variables[variable];
+  return bound->owner < 0 && bound->top;
+}
+
+// Gives the closure on top a variable that the old one lacks, now or after the
+// walk. False when it cannot be found.
+static bool join_variable(Patcher *self, lua_State *L,
+                          const Deferred *deferred) {
+  if (!deferred->file->installed) {
+    defer(self, L, deferred);
+    return true;
+  }
+  if (!is_module_variable(deferred->file, deferred->variable)) return false;
+  cell_join(deferred->file->patch.script, L, deferred->variable, -1,
+            deferred->upvalue);
+  proto_unlock_cell(L, -1, deferred->upvalue);
+  return true;
+}
+
+// stack: old closure → old closure, new closure. False when that lacks a
+// variable.
+static bool build_closure(Patcher *self, PatchedFile *file, lua_State *L,
                           int definition) {
+  bool complete = true;
   int old = lua_gettop(L);
   int created = old + 1;
   maker_push_closure(file, L, definition);
@@ -145,18 +168,19 @@ static void build_closure(Patcher *self, PatchedFile *file, lua_State *L,
       lua_upvaluejoin(L, created, n, -1, 1);
       lua_pop(L, 1);
     } else if (source->kind == SOURCE_VARIABLE) {
-      defer(self, L,
-            &(Deferred){.file = file,
-                        .pair = self->sweep.pair_count + 1,
-                        .upvalue = n,
-                        .variable = source->index,
-                        .definition = definition});
+      complete &= join_variable(self, L,
+                                &(Deferred){.file = file,
+                                            .pair = self->sweep.pair_count + 1,
+                                            .upvalue = n,
+                                            .variable = source->index,
+                                            .definition = definition});
     }
   }
 #if VM_LUAJIT
   copy_environment(L, old, created);
 #endif
-  file->patch.results[definition].replaced++;
+  file->patch.results[definition].replaced += complete;
+  return complete;
 }
 
 static bool holds_wanted(const PatchedFile *file, lua_State *L,
@@ -203,13 +227,33 @@ static bool is_patched(void *context, const void *proto) {
   return pointer_map_find(&self->patched, proto) != NULL;
 }
 
+// What the prototype was in the old unit, or -1.
+static int old_definition(const PatchedFile *file, const ScriptProto *entry) {
+  if (!file->installed) return entry->definition;
+  if (entry->gone >= 0) return entry->gone;
+  return file->patch.diff->definition_old[entry->definition];
+}
+
+// Whether closures of the prototype are to be replaced after the new unit was
+// installed.
+static bool is_superseded(const PatchedFile *file, const ScriptProto *entry) {
+  if (entry->gone < 0 && entry->definition < 0) return false;
+  int before = old_definition(file, entry);
+  if (before >= 0 && file->silent[before]) return true;
+  return entry->gone < 0 && entry->old && file->rework[entry->definition];
+}
+
 // Closures of other scripts stay, as those of no definition do.
 static bool concerns(void *context, const void *proto) {
   const Patcher *self = context;
   ScriptProto *entry = pointer_map_find(&self->patched, proto);
   if (entry == NULL) return false;
-  if (entry->definition >= 0) return true;
-  entry->chunk->walk = self->vm->walk;
+  const PatchedFile *file = entry->chunk->script->patch;
+  if (entry->chunk->fresh == file) return false;
+  if (file->installed ? is_superseded(file, entry) : entry->definition >= 0) {
+    return true;
+  }
+  if (!file->installed) entry->chunk->walk = self->vm->walk;
   return false;
 }
 
@@ -218,21 +262,22 @@ static bool judge(void *context, lua_State *L, const void *proto) {
   if (!concerns(self, proto)) return false;
   ScriptProto *entry = script_find_proto(self->vm, proto);
   PatchedFile *file = entry->chunk->script->patch;
-  int definition = entry->definition;
+  int definition = old_definition(file, entry);
   luaL_checkstack(L, 8, "sweep");
-  note_variables(file, L, entry);
-  int now = file->patch.diff->definition_new[definition];
-  if (file->silent[definition]) {
+  if (!file->installed) note_variables(file, L, entry);
+  int now = file->installed ? entry->definition
+                            : file->patch.diff->definition_new[definition];
+  if (definition >= 0 && file->silent[definition]) {
     vm_push(self->vm, L, self->vm->silent_ref);
     lua_call(L, 0, 1);
     add_silent_note(self, file, definition);
     return true;
   }
   if (now >= 0 && file->rework[now]) {
-    build_closure(self, file, L, now);
-    return true;
+    if (build_closure(self, file, L, now)) return true;
+    lua_pop(L, 1);
   }
-  if (now < 0) file->patch.orphans[definition]++;
+  if (now < 0 && !file->installed) file->patch.orphans[definition]++;
   entry->chunk->walk = self->vm->walk;
   return false;
 }
@@ -259,7 +304,7 @@ static void offer(Patcher *self, Sweep *sweep, lua_State *L, int ref) {
 
 // What Graft itself holds, in the private table, which is not walked. The
 // module's table goes first: all functions of the module lead to it.
-static void begin(void *context, Sweep *sweep, lua_State *L) {
+void replace_offer(void *context, Sweep *sweep, lua_State *L) {
   Patcher *self = context;
   for (Script *script = self->vm->scripts; script != NULL;
        script = script->next) {
@@ -354,11 +399,6 @@ static bool join_from_holder(Holders *holders, lua_State *L,
   return found != 0;
 }
 
-static bool is_module_variable(const PatchedFile *file, int variable) {
-  const Variable *bound = &file->patch.unit->variables[variable];
-  return bound->owner < 0 && bound->top;
-}
-
 // Variables of enclosing functions are found by the old unit's names.
 static void resolve_enclosing(Patcher *self, Holders *holders, lua_State *L,
                               const Deferred *deferred) {
@@ -418,11 +458,12 @@ static void prepare(Vm *vm, lua_State *L, void *context) {
   vm->walk++;
   self->swept = true;
   SweepDesc desc = sweep_describe(vm, L);
-  desc.begin = begin;
+  desc.begin = replace_offer;
   desc.judge = judge;
   desc.concerns = concerns;
   desc.running = note_running;
   desc.context = self;
+  replace_spread_begin(self, L, &desc);
   sweep_init(&self->sweep, &desc);
 }
 
@@ -485,6 +526,7 @@ static GraftStatus put_back_stale(Patcher *self, GraftError *error) {
   bool any = false;
   for (size_t i = 0; i < size; i++) any |= self->stale[i];
   if (!any) return GRAFT_OK;
+  replace_spread_end(self);
   sweep_reverse(&self->sweep, self->stale, true);
   int status = sweep_run(&self->sweep);
   sweep_reverse(&self->sweep, self->stale, false);
@@ -555,6 +597,7 @@ void replace_undo(Patcher *self) {
   for (size_t i = 0; i < self->files.count; i++)
     uninstall_unit(self->files.items[i]);
   if (!self->swept || self->sweep.pair_count == 0) return;
+  replace_spread_end(self);
   sweep_reverse(&self->sweep, self->stale, false);
   self->sweep.desc.L = self->vm->L;
   if (sweep_run(&self->sweep) != LUA_OK) lua_pop(self->vm->L, 1);

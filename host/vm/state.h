@@ -15,6 +15,7 @@
 #include "base/pointer_map.h"
 #include "vm/break.h"
 #include "vm/compat.h"
+#include "vm/heap.h"
 #include "vm/interrupt.h"
 #include "vm/probation.h"
 #include "vm/running.h"
@@ -32,6 +33,7 @@ struct Vm {
   lua_State *walker; // in the private table
   bool owned;
   bool raw;                      // settle_check: memory may be read in place
+  Heap heap;                     // all objects, if it is known where they are
   int busy;                      // calls of scripts under way
   int private_ref;               // of the private table, in the Lua registry
   int cell_ref;                  // makes cells, in the private table

@@ -19,8 +19,9 @@ enum {
   ORIGINALS = 2,    // pair → function that is replaced
   REPLACEMENTS = 3, // pair → function that replaces it
   RENAMES = 4,      // keys to replace in the tables being walked
-  FIXED_COUNT = 4,
-  FUNCTION = 5, // outside the walk: the function that walks
+  FIXED_COUNT = SWEEP_FIXED,
+  FUNCTION, // outside the walk: the function that walks
+  KEPT,     // there, too: what steps keep
 };
 
 static void visit_value(Sweep *self, int depth);
@@ -119,15 +120,47 @@ static void judge(Sweep *self, const void *function) {
   sweep_add_pair(self);
 }
 
+static void rest_collector(Sweep *self) {
+  if (self->resting) return;
+  self->resting = lua_gc(self->desc.walker, LUA_GCISRUNNING, 0) != 0;
+  lua_gc(self->desc.walker, LUA_GCSTOP, 0);
+}
+
+static void wake_collector(Sweep *self) {
+  if (self->resting) lua_gc(self->desc.walker, LUA_GCRESTART, 0);
+  self->resting = false;
+}
+
+// The pair that replaces the function on top, 0 for none. Between the steps of
+// a flat sweep functions may go, and their addresses become those of others:
+// only what pairs hold is known.
+static int find_replacement(Sweep *self) {
+  const void *function = lua_topointer(self->desc.walker, -1);
+  if (!self->desc.flat) {
+    if (!function_entry(self, function)->judged) judge(self, function);
+    return function_entry(self, function)->replacement;
+  }
+  int known = sweep_find_pair(self, function);
+  const void *proto = known == 0 ? proto_of(self->desc.walker, -1) : NULL;
+  if (proto == NULL || !self->desc.concerns(self->desc.context, proto)) {
+    return known;
+  }
+  rest_collector(self);
+  if (!self->desc.judge(self->desc.context, self->desc.walker, proto)) return 0;
+  lua_pushvalue(self->desc.walker, -2);
+  lua_insert(self->desc.walker, -2);
+  sweep_add_pair(self);
+  return self->pair_count;
+}
+
 // Puts the replacement in the place of the function on top. False when it has
 // none.
 static bool substitute(Sweep *self) {
   lua_State *W = self->desc.walker;
   if (lua_type(W, -1) != LUA_TFUNCTION) return false;
-  const void *function = lua_topointer(W, -1);
-  if (!function_entry(self, function)->judged) judge(self, function);
-  int replacement = function_entry(self, function)->replacement;
+  int replacement = find_replacement(self);
   if (replacement == 0) return false;
+  rest_collector(self);
   lua_pop(W, 1);
   lua_rawgeti(W, REPLACEMENTS, replacement);
   self->reference_count++;
@@ -178,7 +211,7 @@ static void enter_table(Sweep *self, int depth) {
   int table = lua_gettop(W);
   int base = self->rename_count;
   if (lua_getmetatable(W, table)) visit_value(self, depth);
-  if (settle_has_settled(self)) return;
+  if (!self->desc.flat && settle_has_settled(self)) return;
   lua_pushnil(W);
   while (lua_next(W, table)) {
     // stack: table, key, value
@@ -334,7 +367,7 @@ static bool first_visit(Sweep *self, int type, const void *object) {
 static void visit_value(Sweep *self, int depth) {
   lua_State *W = self->desc.walker;
   int type = lua_type(W, -1);
-  if (!may_hold_functions(type) || settle_is_settled(self) ||
+  if (self->desc.flat || !may_hold_functions(type) || settle_is_settled(self) ||
       !first_visit(self, type, lua_topointer(W, -1))) {
     lua_pop(W, 1);
   } else if (depth >= DEPTH_LIMIT) {
@@ -415,6 +448,7 @@ static int walk(lua_State *W) {
   if (self->desc.begin != NULL) {
     self->desc.begin(self->desc.context, self, W);
   }
+  if (self->desc.flat) return 0;
   visit_roots(self);
   visit_pending(self);
   return 0;
@@ -436,7 +470,7 @@ void sweep_init(Sweep *self, const SweepDesc *desc) {
   *self = (Sweep){.desc = *desc};
   lua_State *W = desc->walker;
   lua_settop(W, 0);
-  if (!lua_checkstack(W, 2 * FIXED_COUNT + 2)) {
+  if (!lua_checkstack(W, 2 * (FIXED_COUNT + SWEEP_KEPT) + 4)) {
     luaL_error(desc->L, "out of memory");
   }
   for (int i = 0; i < FIXED_COUNT; i++) {
@@ -450,27 +484,70 @@ void sweep_init(Sweep *self, const SweepDesc *desc) {
 void sweep_clear(Sweep *self) {
   memory_free(self->desc.allocator, self->visited.items);
   memory_free(self->desc.allocator, self->functions);
-  lua_settop(self->desc.walker, 0);
+  if (self->desc.walker != NULL) lua_settop(self->desc.walker, 0);
   *self = (Sweep){.desc = self->desc};
+}
+
+// stack: …, function, arguments. Hooks rest; LuaJIT has one for all threads.
+static int call_walker(Sweep *self, int arg_count, int result_count) {
+  lua_State *W = self->desc.walker;
+  lua_Hook hook = lua_gethook(W);
+  int mask = lua_gethookmask(W), count = lua_gethookcount(W);
+  if (hook != NULL) lua_sethook(W, NULL, 0, 0);
+  int status = lua_pcall(W, arg_count, result_count, 0);
+  if (hook != NULL) lua_sethook(W, hook, mask, count);
+  if (status != LUA_OK) lua_xmove(W, self->desc.L, 1);
+  wake_collector(self);
+  return status;
 }
 
 int sweep_run(Sweep *self) {
   lua_State *W = self->desc.walker;
-  bool was_running = lua_gc(W, LUA_GCISRUNNING, 0) != 0;
-  lua_gc(W, LUA_GCSTOP, 0);
+  rest_collector(self);
   lua_settop(W, FUNCTION);
   lua_pushvalue(W, FUNCTION);
   for (int i = 1; i <= FIXED_COUNT; i++) lua_pushvalue(W, i);
   lua_pushlightuserdata(W, self);
-  // LuaJIT has one hook for all threads.
-  lua_Hook hook = lua_gethook(W);
-  int mask = lua_gethookmask(W), count = lua_gethookcount(W);
-  if (hook != NULL) lua_sethook(W, NULL, 0, 0);
-  int status = lua_pcall(W, FIXED_COUNT + 1, 0, 0);
-  if (hook != NULL) lua_sethook(W, hook, mask, count);
-  if (status != LUA_OK) lua_xmove(W, self->desc.L, 1);
-  if (was_running) lua_gc(W, LUA_GCRESTART, 0);
+  return call_walker(self, FIXED_COUNT + 1, 0);
+}
+
+int sweep_step(Sweep *self, lua_CFunction step, void *context) {
+  lua_State *W = self->desc.walker;
+  lua_settop(W, KEPT + SWEEP_KEPT - 1);
+  lua_pushcfunction(W, step);
+  for (int i = 1; i <= FIXED_COUNT; i++) lua_pushvalue(W, i);
+  lua_pushlightuserdata(W, context);
+  for (int i = 0; i < SWEEP_KEPT; i++) lua_pushvalue(W, KEPT + i);
+  int status = call_walker(self, FIXED_COUNT + 1 + SWEEP_KEPT, SWEEP_KEPT);
+  if (status != LUA_OK) {
+    lua_settop(W, FUNCTION);
+    return status;
+  }
+  for (int i = SWEEP_KEPT - 1; i >= 0; i--) lua_replace(W, KEPT + i);
   return status;
+}
+
+bool sweep_substitute(Sweep *self) {
+  return substitute(self);
+}
+
+void sweep_enter(Sweep *self) {
+  enter(self, 0);
+}
+
+void sweep_add_rename(Sweep *self) {
+  lua_rawseti(self->desc.walker, RENAMES, ++self->rename_count);
+}
+
+void sweep_rename_keys(Sweep *self) {
+  rename_keys(self, 0);
+}
+
+void sweep_follow(Sweep *self,
+                  void (*begin)(void *context, Sweep *sweep, lua_State *L)) {
+  self->desc.flat = false;
+  self->desc.begin = begin;
+  self->rename_count = 0;
 }
 
 static void forget_visited(Sweep *self) {

@@ -48,6 +48,9 @@ typedef struct SweepDesc {
   lua_State *walker; // an empty thread, anchored by the caller
   const void *skip;  // an object that is not entered, may be NULL
   bool raw;          // settle_check has found that memory may be read
+  // What references lead to is not entered: the caller finds the objects, and
+  // calls the functions below for each (spread.h).
+  bool flat;
   // Called first, inside the walk: adds pairs with `sweep_add_pair`. NULL:
   // none.
   void (*begin)(void *context, struct Sweep *sweep, lua_State *L);
@@ -74,6 +77,7 @@ typedef struct Sweep {
   size_t reference_count;  // places that were changed
   int pending_count;
   int rename_count;
+  bool resting; // the collector, until the walk or step ends
 } Sweep;
 
 // A description of a sweep over all of a VM, without callbacks. Leaves L as it
@@ -97,6 +101,27 @@ void sweep_offer(Sweep *self);
 // `desc.L`. After an error some references are replaced and others are not:
 // `sweep_reverse` and another `sweep_run` put all of them back.
 int sweep_run(Sweep *self);
+
+// A part of a flat sweep, of which there may be any number; between two of them
+// the program and the collector run. `step` finds on its stack SWEEP_FIXED
+// values of the sweep's own, `context`, and the two values that the last step
+// returned, nil at first. Status as above; after an error they are nil again.
+enum { SWEEP_FIXED = 4, SWEEP_KEPT = 2 };
+int sweep_step(Sweep *self, lua_CFunction step, void *context);
+
+// Only in a flat sweep, and for what is on top of the walker's stack.
+// Puts its replacement in its place; false when it has none.
+bool sweep_substitute(Sweep *self);
+// Replaces what the object holds in itself. Tables are better read in place.
+void sweep_enter(Sweep *self);
+// Replaces this key when sweep_rename_keys is called for its table; pops it.
+void sweep_add_rename(Sweep *self);
+void sweep_rename_keys(Sweep *self);
+
+// The rest of the walk goes along references, over all of the VM, and `begin`
+// offers values only.
+void sweep_follow(Sweep *self,
+                  void (*begin)(void *context, Sweep *sweep, lua_State *L));
 
 // Exchanges the sides of all pairs and forgets what was visited; `judge` and
 // `running` are not called again, and `begin` is to offer values only. The next

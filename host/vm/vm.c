@@ -572,6 +572,7 @@ static void set_up(Vm *self, lua_State *L, void *context) {
   guest_enter(self, L);
   *fits = proto_check(L);
   self->raw = *fits && settle_check(L);
+  if (self->raw) heap_check(&self->heap, L);
 }
 
 static GraftStatus check_free(Vm *self, GraftError *error) {

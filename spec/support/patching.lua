@@ -12,6 +12,7 @@ local patching = {}
 local prelude = 'local graft = require "graft"; local try = require "try"; '
   .. "local write, edit, patch, change, equal, names = "
   .. "try.write, try.edit, try.patch, try.change, try.equal, try.names; "
+  .. "local follow = try.follow; "
 
 local function read(path)
   local file = assert(io.open(path, "rb"))
@@ -21,16 +22,21 @@ local function read(path)
 end
 
 -- Runs a program to its end; it is right when it does not raise. `body` is
--- main.lua behind the prelude, `modules` the other files by module name.
-function patching.run(vm, modules, body)
+-- main.lua behind the prelude, `modules` the other files by module name,
+-- `options` what else the program is given.
+function patching.run(vm, modules, body, options)
   local sources = {
     ["main.lua"] = prelude .. body .. '\nprint "done"\n',
     ["try.lua"] = read(engine.root .. "/spec/support/try.lua"),
   }
   for name, text in pairs(modules) do sources[name .. ".lua"] = text end
   local folder = engine.project(sources)
-  local result = engine.run(vm, { "--no-watch", "main.lua" },
-    { cwd = folder.path })
+  local arguments = { "--no-watch" }
+  for _, option in ipairs(options or {}) do
+    arguments[#arguments + 1] = option
+  end
+  arguments[#arguments + 1] = "main.lua"
+  local result = engine.run(vm, arguments, { cwd = folder.path })
   files.remove_all()
   local out, err = result.text.out, result.text.err
   if result.status ~= 0 or not out:find "done\n$" then

@@ -41,6 +41,17 @@ function try.change(name, from, to)
   return try.patch()
 end
 
+-- Comes to safe points until the sweep of a patch has ended; returns what is
+-- reported of that, and how many safe points it took.
+function try.follow(report)
+  if not report.sweeping then error("not under way", 2) end
+  for count = 1, 100000 do
+    local more = graft.update()
+    if more and more.sweep then return more.sweep, count end
+  end
+  error("the sweep does not end", 2)
+end
+
 -- The names in a list of a report, as one text.
 function try.names(list)
   local names = {}
