@@ -193,7 +193,7 @@ static Entries *get_entries(Registry *registry) {
   if (registry->entries != NULL) return registry->entries;
   Entries *self = memory_new(registry->desc.allocator, sizeof *self);
   if (self == NULL) return NULL;
-  thunk_table_init(&self->thunks, registry->desc.allocator);
+  thunk_table_init(&self->thunks, registry->desc.allocator, NULL);
   registry->entries = self;
   registry->entries_free = entries_free;
   return self;

@@ -66,6 +66,7 @@ typedef struct LinkDesc {
   const LinkHost *host;
   const ObjectFile *object; // stays the caller's, must outlive the link
   const LineTable *lines;   // the same; may be NULL: link_find knows no lines
+  bool foreign; // place it even if it is for another processor: for a look
 } LinkDesc;
 
 // Places, relocates, registers for unwinding (errors and backtraces pass

@@ -20,8 +20,10 @@ LiteralPool *literal_pool_new(const GraftAllocator *allocator,
 void literal_pool_free(LiteralPool *self); // NULL-safe
 
 // The pool's copy of `size` bytes, aligned to `align` (a power of two, at most
-// a page). NULL when out of memory. One thread at a time.
+// a page). NULL when out of memory. One thread at a time. The pool is writable
+// from then on until literal_pool_seal.
 const void *literal_add(LiteralPool *self, const void *bytes, size_t size,
                         size_t align);
+void literal_pool_seal(LiteralPool *self);
 
 #endif

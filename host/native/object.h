@@ -11,8 +11,16 @@
 // compressed debug sections (-gz), split DWARF, LTO objects, ifuncs, COMMON
 // symbols (-fcommon), and objects of more than 512 MB.
 //
-// Which flags make what is read here tell the truth is compiler.c's business;
-// it needs -c -fPIC -ffunction-sections -fdata-sections -fno-common.
+// What is read here tells the truth when the compiler was given (compiler.c):
+// -c -fPIC -ffunction-sections -fdata-sections -fno-common -fno-lto -gz=none;
+// gcc also -fsemantic-interposition -fno-ipa-icf -fno-ipa-ra, -fmerge-constants
+// (at -O0 string literals are not apart without it) and
+// -fno-ipa-reference-addressable (without it, a static that no function of the
+// file writes becomes a constant in the code, and a value that an older version
+// gave it is lost); on aarch64 also -fno-section-anchors -mno-outline-atomics.
+// clang also -fsemantic-interposition, and -mno-global-merge on aarch64; it has
+// no flag against such constants, nor against splitting a static struct into
+// variables ("state.0") or narrowing it, short of -O0 or `used`.
 
 #ifndef GRAFT_NATIVE_OBJECT_H
 #define GRAFT_NATIVE_OBJECT_H

@@ -7,17 +7,36 @@
 
 _Static_assert(sizeof(ThunkCell) <= THUNK_SIZE, "cells keep step with entries");
 
-void thunk_table_init(ThunkTable *self, const GraftAllocator *allocator) {
-  *self = (ThunkTable){.allocator = allocator};
+void thunk_table_init(ThunkTable *self, const GraftAllocator *allocator,
+                      NativeRegion *region) {
+  *self = (ThunkTable){.allocator = allocator, .region = region};
   self->page_size = (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void give_block(ThunkTable *self, char *block) {
+  if (self->region != NULL) {
+    region_give(self->region, block, 2 * self->page_size);
+  } else {
+    munmap(block, 2 * self->page_size);
+  }
+}
+
+// Writable pages, or NULL when the system has none.
+static char *take_block(ThunkTable *self) {
+  if (self->region != NULL) {
+    return region_take(self->region, 2 * self->page_size);
+  }
+  char *block = mmap(NULL, 2 * self->page_size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return block != MAP_FAILED ? block : NULL;
 }
 
 void thunk_table_clear(ThunkTable *self) {
   for (size_t i = 0; i < self->blocks.count; i++) {
-    munmap(self->blocks.items[i], 2 * self->page_size);
+    give_block(self, self->blocks.items[i]);
   }
   memory_free(self->allocator, self->blocks.items);
-  thunk_table_init(self, self->allocator);
+  thunk_table_init(self, self->allocator, self->region);
 }
 
 static bool write_entry(unsigned char *entry, size_t distance) {
@@ -26,16 +45,15 @@ static bool write_entry(unsigned char *entry, size_t distance) {
 }
 
 // Two pages: jumps, then cells. NULL when the system has none.
-static char *map_block(size_t page_size) {
-  char *block = mmap(NULL, 2 * page_size, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (block == MAP_FAILED) return NULL;
-  for (size_t at = 0; at < page_size; at += THUNK_SIZE) {
-    if (!write_entry((unsigned char *)block + at, page_size)) break;
+static char *make_block(ThunkTable *self) {
+  char *block = take_block(self);
+  if (block == NULL) return NULL;
+  for (size_t at = 0; at < self->page_size; at += THUNK_SIZE) {
+    if (!write_entry((unsigned char *)block + at, self->page_size)) break;
   }
-  __builtin___clear_cache(block, block + page_size);
-  if (mprotect(block, page_size, PROT_READ | PROT_EXEC) != 0) {
-    munmap(block, 2 * page_size);
+  __builtin___clear_cache(block, block + self->page_size);
+  if (mprotect(block, self->page_size, PROT_READ | PROT_EXEC) != 0) {
+    give_block(self, block);
     return NULL;
   }
   return block;
@@ -44,7 +62,7 @@ static char *map_block(size_t page_size) {
 static bool add_block(ThunkTable *self) {
   char **place = ARRAY_PUSH(self->allocator, &self->blocks);
   if (place == NULL) return false;
-  *place = map_block(self->page_size);
+  *place = make_block(self);
   if (*place == NULL) {
     self->blocks.count--;
     return false;

@@ -7,6 +7,10 @@
 // no page is ever both writable and executable. Traded away: entries are
 // never freed one by one, and a processor without its thunk_*.c has cells
 // only.
+//
+// An entry whose own address is in its cell jumps to itself: whoever calls it
+// waits there until the cell holds code again. So several functions switch
+// together: first all wait, then all go on.
 
 #ifndef GRAFT_NATIVE_THUNK_H
 #define GRAFT_NATIVE_THUNK_H
@@ -14,6 +18,7 @@
 #include <stdatomic.h>
 
 #include "base/array.h"
+#include "native/region.h"
 
 enum { THUNK_SIZE = 16 }; // of an entry and of a cell alike
 
@@ -29,12 +34,15 @@ typedef struct Thunk {
 
 typedef struct ThunkTable {
   const GraftAllocator *allocator;
+  NativeRegion *region; // may be NULL
   ARRAY(char *) blocks; // a code page and a cell page each
   size_t page_size;
   size_t used; // entries of the last block
 } ThunkTable;
 
-void thunk_table_init(ThunkTable *self, const GraftAllocator *allocator);
+// With a region, entries lie in it, near the code that calls them.
+void thunk_table_init(ThunkTable *self, const GraftAllocator *allocator,
+                      NativeRegion *region);
 
 // Nobody may call an entry any more.
 void thunk_table_clear(ThunkTable *self);

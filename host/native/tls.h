@@ -32,8 +32,12 @@ bool tls_add(Tls *self, const char *key, size_t size, size_t align,
              size_t *offset);
 
 // Sets the first value, for threads that have no block yet; `image` NULL is
-// zeroes. Threads that have one keep theirs; one that is new to them gets it.
+// zeroes. Threads that know the variable keep theirs.
 void tls_set_image(Tls *self, size_t offset, const void *image, size_t size);
+
+// Once all new variables have their first values: threads take them up from
+// now on. Before any code that uses them runs.
+void tls_commit(Tls *self);
 
 // What compiled code passes.
 typedef struct TlsIndex {
@@ -44,5 +48,10 @@ typedef struct TlsIndex {
 // The calling thread's variable. Ends the process with a message when there is
 // no memory for the thread's block, since compiled code cannot be told.
 void *tls_address(const TlsIndex *index);
+
+// aarch64's way of asking (TLSDESC), which keeps all registers: two words of a
+// table, the first of which is tls_descriptor(), the second a TlsIndex. NULL on
+// other processors.
+void *tls_descriptor(void);
 
 #endif
