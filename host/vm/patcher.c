@@ -17,6 +17,7 @@ Patcher *patcher_new(Vm *vm) {
   if (self == NULL) return NULL;
   self->vm = vm;
   pointer_map_init(&self->patched, &vm->allocator);
+  if (vm->L == NULL) return self; // the state has closed; all else says so
   self->resting = lua_gc(vm->L, LUA_GCISRUNNING, 0) != 0;
   if (self->resting) lua_gc(vm->L, LUA_GCSTOP, 0);
   return self;
