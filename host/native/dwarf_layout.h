@@ -17,24 +17,26 @@ typedef struct LayoutVariable {
   // "" at file level; else the function it is local to; a name that is used
   // in several blocks has the second one's as "f#2".
   const char *function;
-  const char *file; // where it is declared, as the compiler had it
+  const char *file; // where it is declared; absolute where that is known
   int line;
   const Type *type;
   uint64_t address; // as in the image; holds when has_address
-  bool has_address; // else: the compiler keeps it elsewhere, or nowhere
+  // Else the compiler does not store it. Within a function it may then also
+  // be an ordinary local that was optimised away.
+  bool has_address;
   bool is_split;    // the compiler took it to pieces (clang -O2 does)
   bool is_const;    // declared const (of arrays: of const elements)
   bool is_external; // visible to other objects
   bool is_thread_local;
 } LayoutVariable;
 
+// One that has code of its own.
 typedef struct LayoutFunction {
-  const char *name; // the symbol, without the compiler's suffixes
+  const char *name; // as in the source, without the compiler's suffixes
   const char *file;
   int line;
   const Type *type; // KIND_FUNCTION
-  uint64_t address; // holds when has_address: it has code of its own
-  bool has_address;
+  uint64_t address; // as in the image
   bool is_external;
 } LayoutFunction;
 
@@ -45,7 +47,7 @@ typedef struct Layout {
   const char *unit;                // the compile unit's source, as given
   const char *directory;           // where the compiler ran
   ARRAY(LayoutVariable) variables; // in order of file and line
-  ARRAY(LayoutFunction) functions;
+  ARRAY(LayoutFunction) functions; // the same
 } Layout;
 
 // Reads `image`, which is only used during the call; `name` is for messages.

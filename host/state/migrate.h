@@ -6,7 +6,8 @@
 //
 // - A member goes to the member of its name, in whatever order. One that is
 //   gone is left out, one that is new keeps what `to` had before. A member
-//   that goes beside one that comes is no rename.
+//   that goes beside one that comes is no rename. Members of anonymous structs
+//   count as those of the struct around.
 // - Numbers convert by value: integers, bool, floats and enums (by the name of
 //   the enumerator, else by number). What does not fit becomes the nearest
 //   value that does (NaN becomes 0), and is counted as lost. A float takes an
@@ -14,9 +15,10 @@
 // - Arrays keep what both have. Char arrays that shrink stay terminated.
 // - A struct whose members are the same in another order, nested ones, and
 //   bit-fields are no special cases.
-// - A union, and what Graft does not look into, is kept when it is the same
-//   (type_same), else refused with its name. So is a struct that becomes a
-//   number, a pointer that becomes a float, and the like.
+// - A union is kept when all that it was it still is (members may come), and
+//   what Graft does not look into when it is the same; else they are refused
+//   by name. So is a struct that becomes a number, a number that becomes a
+//   pointer, a function pointer that becomes another, and the like.
 // - Pointers are copied; who moved the pointees redirects them (storage.c).
 // - A custom function for a type runs on each element of that type, inner ones
 //   first, after its members have been migrated by name. Where one exists,
@@ -35,7 +37,7 @@ typedef void (*MigrateFunction)(const void *from, void *to);
 typedef struct MigrateDesc {
   const Type *from;
   const Type *to;
-  const char *name; // of the object, for messages
+  const char *name; // of the object, for messages: "physics.c: bodies"
   // The custom function for a struct or union type, or NULL. May be NULL.
   MigrateFunction (*find)(void *context, const Type *to);
   void *context;
@@ -44,24 +46,30 @@ typedef struct MigrateDesc {
 typedef struct MigratePlan MigratePlan;
 
 // GRAFT_ESIGNATURE when there is no way, naming object, member and both types:
-// "physics:world.shape: union Shape of 8 bytes cannot become union Shape of 16
-// bytes"; GRAFT_ENOMEM. The plan keeps no reference to the types' sets.
+// "physics.c: world.shape: union Shape cannot become int"; GRAFT_ENOMEM. The
+// types must stay as long as the plan.
 GraftStatus migrate_plan_new(const GraftAllocator *allocator,
                              const MigrateDesc *desc, MigratePlan **plan,
                              GraftError *error);
 void migrate_plan_free(MigratePlan *self); // NULL-safe
 
-// Migrates `count` elements that lie behind one another. `to` keeps its bytes
-// where nothing maps to. Custom functions are called if `custom`. Adds to
-// `lost` how many values were changed by converting. Cannot fail.
+// Migrates `count` elements that lie behind one another, by name. `to` keeps
+// its bytes where nothing maps to. Adds to `lost` how many values were changed
+// by converting. Cannot fail.
 void migrate_run(const MigratePlan *self, const void *from, void *to,
-                 size_t count, bool custom, size_t *lost);
+                 size_t count, size_t *lost);
 
-// Where the byte at `offset` of an old element is in a new one. False when its
-// member is gone, or is an array element that is. `from` and `to` are a plan's
-// types.
-bool migrate_offset(const Type *from, const Type *to, size_t offset,
-                    size_t *moved);
+// Whether there are custom functions, and calls them for the same elements.
+bool migrate_has_custom(const MigratePlan *self);
+void migrate_run_custom(const MigratePlan *self, const void *from, void *to,
+                        size_t count);
+
+// Where what lies `offset` bytes into an old object is in a new one. `pointee`
+// says what is meant, since a struct begins where its first member does; the
+// outermost if it is NULL or nothing fits. False when its member is gone, or is
+// an array element that is.
+bool migrate_offset(const Type *from, const Type *to, const Type *pointee,
+                    size_t offset, size_t *moved);
 
 // Appends what changes, for reports: "ammo added, hp removed, mass float →
 // double"; nothing when only the order does.

@@ -5,18 +5,14 @@
 // whichever object's code is active uses the same bytes. Objects that come are
 // taken in by a change, in steps that a transaction can stop at:
 //
-//   change = storage_change_new(storage, &desc);      // any thread from here:
-//   storage_change_unit(change, "physics.c", types);  // an object that comes
-//   storage_change_declare(change, &variable, &object, &error);
-//   … link the object against storage_object_address(object) …
-//   storage_change_image(change, object, image);      // with relocations
-//   storage_change_apply(change, report, &error);     // host thread; nobody in
-//                                                     // natives: all or
-//                                                     nothing
-//   storage_change_undo(change);                      // as it was, or
-//   storage_change_keep(change);                      // let the old go
-//   storage_change_free(change);                      // not applied: nothing
-//                                                     // has happened
+//   change = storage_change_new(storage, &desc);
+//   storage_change_unit(change, "physics.c", types, &error);
+//   storage_change_declare(change, &variable, &object, &error);  // for each
+//   … link the object against storage_change_address(change, object) …
+//   storage_change_image(change, object, image, size, &error);
+//   storage_change_apply(change, &report, &error); // all or nothing
+//   storage_change_keep(change); // or storage_change_undo: as it was
+//   storage_change_free(change);
 //
 // A type that changed moves its object to a new place, migrated; pointers to
 // it in all registered state follow. A pointer into memory that Graft does not
@@ -33,9 +29,9 @@
 // against it does (storage_object_retain) and while state points to it; if it
 // is declared again later it starts from its initialiser.
 //
-// Traded away: pointers in memory that natives took from malloc are not
-// redirected; pointers in unions are when they fall into a moved object.
-// Thread-local variables are not stored here.
+// All is for the host thread, but heap.h. Traded away: pointers in memory that
+// natives took from malloc are not redirected; those in unions are when they
+// fall into a moved object. Thread-local variables are not stored here.
 
 #ifndef GRAFT_STATE_STORAGE_H
 #define GRAFT_STATE_STORAGE_H
@@ -107,9 +103,8 @@ StorageObject *storage_locate(const Storage *self, const void *address,
 size_t storage_count(const Storage *self);
 StorageObject *storage_at(const Storage *self, size_t index);
 
-// Calls `visit` for each pointer in registered state; `path` is
-// "bodies[3].next". For N3: which state holds a function's entry. Stops when
-// it returns false.
+// Calls `visit` for each pointer in registered state that is not removed, until
+// it returns false. For N3: which state holds a function's entry.
 typedef struct StoragePointer {
   const StorageObject *object;
   const Type *type; // of the pointer
@@ -184,27 +179,32 @@ GraftStatus storage_change_unit(StorageChange *self, const char *file,
                                 TypeSet *types, GraftError *error);
 
 // A variable of a unit of this change; its type belongs to the unit's types.
-// `*object` is where it will live from storage_change_apply on: the present
-// one, or, when it is new or its type changed, one made for it. GRAFT_ENOMEM;
+// `*object` is the present one, or one made for it. GRAFT_ENOMEM;
 // GRAFT_ESIGNATURE when it cannot be migrated.
 GraftStatus storage_change_declare(StorageChange *self,
                                    const StorageVariable *variable,
                                    StorageObject **object, GraftError *error);
 
+// Where a declared variable will be from storage_change_apply on: a new place
+// when it is new or its type changed.
+void *storage_change_address(const StorageChange *self,
+                             const StorageObject *object);
+
 // A variable that the unit still has, but the compiler does not store: what is
 // there stays for the next object that does.
-void storage_change_mention(StorageChange *self,
-                            const StorageVariable *variable);
+// GRAFT_ENOMEM.
+GraftStatus storage_change_mention(StorageChange *self,
+                                   const StorageVariable *variable,
+                                   GraftError *error);
 
 // The initial bytes, `size` of them, copied; not called: zeroes. GRAFT_ENOMEM.
 GraftStatus storage_change_image(StorageChange *self, StorageObject *object,
                                  const void *image, size_t size,
                                  GraftError *error);
 
-// Migrates, merges, redirects. Host thread, and no thread may be in natives.
-// All or nothing: GRAFT_ESIGNATURE, GRAFT_ENOMEM. Custom functions run first,
-// while nothing has changed yet; one that never returns here (siglongjmp) is
-// dealt with by storage_change_free.
+// Migrates, redirects, merges. No thread may be in natives. All or nothing:
+// GRAFT_ESIGNATURE, GRAFT_ENOMEM. If a custom function never returns here
+// (siglongjmp), storage_change_undo puts back what was done.
 GraftStatus storage_change_apply(StorageChange *self, StorageReport *report,
                                  GraftError *error);
 
@@ -213,14 +213,14 @@ GraftStatus storage_change_apply(StorageChange *self, StorageReport *report,
 // others hold, such as Lua's.
 void *storage_change_forward(const StorageChange *self, const void *address);
 
-// After apply: puts everything back as it was before. Objects that did not
-// move keep what new code has written, but for initialisers and pointers.
+// Puts everything back as it was before apply. Objects that did not move keep
+// what new code has written, but for initialisers and pointers.
 void storage_change_undo(StorageChange *self);
 
 // After apply: the old places may go.
 void storage_change_keep(StorageChange *self);
 
-// NULL-safe. A change that was not applied leaves nothing behind.
+// NULL-safe. A change that was not kept is undone.
 void storage_change_free(StorageChange *self);
 
 #endif

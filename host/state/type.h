@@ -114,9 +114,8 @@ bool type_same_deep(const GraftAllocator *allocator, const Type *a,
 // Equal for types that type_same; differs between most others.
 uint64_t type_hash(const Type *self);
 
-// The name a user knows: "Body" (alias), "struct Body", "int"; "" for none.
-// `struct ` comes in front where only the tag is known, so put the name
-// together with type_write.
+// The name a user knows it by: "Body", "int", "" for none. Its typedef, or else
+// its tag.
 const char *type_name(const Type *self);
 
 // Appends C text: "struct Body *", and with a declarator "double m[4][4]",
@@ -129,6 +128,17 @@ bool type_has_pointer(const Type *self);
 // The member called `name`, also one of an anonymous struct or union within,
 // and then `*base` is what to add to its offset. NULL when there is none.
 const TypeMember *type_member(const Type *self, const char *name, size_t *base);
+
+// The part of `self` that begins at `offset` and is of a type that `wanted`
+// names (a struct by its tag or typedef, a number by kind and size); the
+// outermost, or NULL.
+const Type *type_part(const Type *self, size_t offset, const Type *wanted);
+
+// Appends what lies at `offset`: "[3].pos.x"; nothing for the whole.
+void type_write_path(Buffer *text, const Type *self, size_t offset);
+
+// Whether a pointer to `pointee` may mean an object of this type.
+bool type_is_meant(const Type *self, const Type *pointee);
 
 // Kinds that have no parts.
 static inline bool type_is_scalar(const Type *self) {
