@@ -201,7 +201,7 @@ static bool merge_bytes(StorageChange *self, const ChangeEntry *entry,
   unsigned char *live = now->block.address;
   bool takes = is_forced || memcmp(live, base, now->size) == 0;
   bool done = !takes || memcmp(live, next, now->size) == 0 ||
-              journal_write(self, live, next, now->size);
+              change_overwrite(self, live, next, now->size);
   memory_free(self->allocator, zero);
   return done;
 }
@@ -346,7 +346,7 @@ GraftStatus storage_change_apply(StorageChange *self, StorageReport *report,
 
 void storage_change_undo(StorageChange *self) {
   if (!self->is_applied) return;
-  journal_undo(self);
+  change_restore(self);
   set_removed(self, false);
   exchange_states(self);
   for (size_t i = 0; i < self->entries.count; i++) {

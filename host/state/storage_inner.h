@@ -219,9 +219,9 @@ struct StorageChange {
 
 // Overwrites bytes in place, to be undone. False when out of memory, and then
 // they are as they were.
-bool journal_write(StorageChange *self, void *address, const void *bytes,
-                   size_t size);
-void journal_undo(StorageChange *self);
+bool change_overwrite(StorageChange *self, void *address, const void *bytes,
+                      size_t size);
+void change_restore(StorageChange *self);
 
 ChangeEntry *change_entry(const StorageChange *self,
                           const StorageObject *object);

@@ -8,8 +8,8 @@
 
 // --- Journal -----------------------------------------------------------------
 
-bool journal_write(StorageChange *self, void *address, const void *bytes,
-                   size_t size) {
+bool change_overwrite(StorageChange *self, void *address, const void *bytes,
+                      size_t size) {
   Journal *journal = &self->journal;
   if (!array_reserve(self->allocator, (void **)&journal->bytes.items,
                      &journal->bytes.capacity, journal->bytes.count + size,
@@ -26,7 +26,7 @@ bool journal_write(StorageChange *self, void *address, const void *bytes,
 }
 
 // The last first: a place may have been written twice.
-void journal_undo(StorageChange *self) {
+void change_restore(StorageChange *self) {
   Journal *journal = &self->journal;
   while (journal->entries.count > 0) {
     const JournalEntry *entry =

@@ -175,7 +175,7 @@ static void tell_untold(Merger *self) {
 static void write(Merger *self, void *live, const void *bytes, size_t size) {
   if (self->desc->change == NULL) {
     memcpy(live, bytes, size);
-  } else if (!journal_write(self->desc->change, live, bytes, size)) {
+  } else if (!change_overwrite(self->desc->change, live, bytes, size)) {
     self->failed = true;
   }
 }

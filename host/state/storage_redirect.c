@@ -307,7 +307,7 @@ static bool redirect(void *context, const Type *type, void **place,
   if (moved != *place) {
     if (!self->is_journaled) {
       *place = moved;
-    } else if (!journal_write(self->change, place, &moved, sizeof moved)) {
+    } else if (!change_overwrite(self->change, place, &moved, sizeof moved)) {
       self->status = error_memory(self->error);
       return false;
     }
