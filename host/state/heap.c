@@ -8,7 +8,7 @@
 #include "state/storage_inner.h"
 
 static StorageObject *find(const Storage *self, const char *name) {
-  return object_find(self, &(ObjectName){"", "", name, true});
+  return storage_object_find(self, &(ObjectName){"", "", name, true});
 }
 
 // --- Types -------------------------------------------------------------------
@@ -64,7 +64,7 @@ static StorageObject *make(Storage *self, const HeapDesc *desc,
   if (desc->count > SIZE_MAX / 2 / type->size || !storage_reserve(self, 1)) {
     return NULL;
   }
-  StorageObject *object = object_new(self, &name);
+  StorageObject *object = storage_object_new(self, &name);
   if (object == NULL) return NULL;
   ObjectState *state = &object->state;
   state->type = type;
@@ -76,7 +76,7 @@ static StorageObject *make(Storage *self, const HeapDesc *desc,
   if (is_callers) object->type_file = copy(self, desc->file);
   if (object->type_text == NULL || (is_callers && object->type_file == NULL) ||
       !block_take(&self->heap, state->size, type->align, &state->block)) {
-    object_free(self, object);
+    storage_object_free(self, object);
     return NULL;
   }
   storage_list(self, object);
@@ -195,7 +195,7 @@ bool heap_free(Storage *storage, const char *name) {
     storage_sort_places(storage);
     block_retire(&storage->heap, object->state.block);
     object->state.block = (Block){0};
-    object_free(storage, object);
+    storage_object_free(storage, object);
   }
   storage_unlock(storage);
   return object != NULL;

@@ -32,7 +32,7 @@ Storage *storage_new(const StorageDesc *desc) {
 void storage_free(Storage *self) {
   if (self == NULL) return;
   for (size_t i = 0; i < self->objects.count; i++) {
-    object_free(self, self->objects.items[i]);
+    storage_object_free(self, self->objects.items[i]);
   }
   for (size_t i = 0; i < self->units.count; i++) {
     memory_free(self->allocator, self->units.items[i].file);
@@ -69,7 +69,7 @@ static uint64_t hash_name(const ObjectName *name) {
   return hash_bytes(hash, name->name, strlen(name->name));
 }
 
-StorageObject *object_new(Storage *self, const ObjectName *name) {
+StorageObject *storage_object_new(Storage *self, const ObjectName *name) {
   size_t file = strlen(name->file) + 1, function = strlen(name->function) + 1;
   size_t size = strlen(name->name) + 1;
   StorageObject *object = memory_new(self->allocator, sizeof *object);
@@ -88,7 +88,7 @@ StorageObject *object_new(Storage *self, const ObjectName *name) {
   return object;
 }
 
-void object_free(Storage *self, StorageObject *object) {
+void storage_object_free(Storage *self, StorageObject *object) {
   if (object == NULL) return;
   block_give(storage_pool(self, object), object->state.block);
   type_set_release(object->state.types);
@@ -99,7 +99,8 @@ void object_free(Storage *self, StorageObject *object) {
   memory_free(self->allocator, object);
 }
 
-StorageObject *object_find(const Storage *self, const ObjectName *name) {
+StorageObject *storage_object_find(const Storage *self,
+                                   const ObjectName *name) {
   uint64_t hash = hash_name(name);
   for (size_t i = 0; i < self->objects.count; i++) {
     StorageObject *object = self->objects.items[i];
@@ -145,7 +146,7 @@ void storage_object_release(Storage *storage, StorageObject *self) {
 
 StorageObject *storage_find(const Storage *self, const char *file,
                             const char *function, const char *name) {
-  return object_find(self, &(ObjectName){file, function, name, false});
+  return storage_object_find(self, &(ObjectName){file, function, name, false});
 }
 
 size_t storage_count(const Storage *self) {
@@ -156,7 +157,7 @@ StorageObject *storage_at(const Storage *self, size_t index) {
   return self->objects.items[index];
 }
 
-void object_write_name(Buffer *text, const StorageObject *object) {
+void storage_object_write_name(Buffer *text, const StorageObject *object) {
   if (*object->file != '\0') buffer_format(text, "%s: ", object->file);
   if (*object->function != '\0') buffer_format(text, "%s.", object->function);
   buffer_add_text(text, object->name);
@@ -288,7 +289,7 @@ void storage_collect(Storage *self) {
   for (size_t i = 0; i < self->objects.count; i++) {
     StorageObject *object = self->objects.items[i];
     if (is_idle(object) && !walk.reached[index++]) {
-      object_free(self, object);
+      storage_object_free(self, object);
     } else {
       self->objects.items[next++] = object;
     }

@@ -87,7 +87,7 @@ static GraftStatus make_plan(StorageChange *self, ChangeEntry *entry,
                              GraftError *error) {
   Buffer name;
   buffer_init(&name, self->allocator);
-  object_write_name(&name, entry->object);
+  storage_object_write_name(&name, entry->object);
   void *context[] = {entry, self};
   MigrateDesc desc = {
       .from = entry->object->state.type,
@@ -132,9 +132,9 @@ static GraftStatus place_entry(StorageChange *self, ChangeEntry *entry,
 static ChangeEntry *add_entry(StorageChange *self, const ObjectName *name) {
   ChangeEntry *entry = ARRAY_PUSH(self->allocator, &self->entries);
   if (entry == NULL) return NULL;
-  entry->object = object_find(self->storage, name);
+  entry->object = storage_object_find(self->storage, name);
   entry->is_new = entry->object == NULL;
-  if (entry->is_new) entry->object = object_new(self->storage, name);
+  if (entry->is_new) entry->object = storage_object_new(self->storage, name);
   if (entry->object != NULL) return entry;
   self->entries.count--;
   return NULL;
@@ -185,7 +185,7 @@ GraftStatus storage_change_mention(StorageChange *self,
                                    const StorageVariable *variable,
                                    GraftError *error) {
   ObjectName name = {variable->file, variable->function, variable->name, false};
-  StorageObject *object = object_find(self->storage, &name);
+  StorageObject *object = storage_object_find(self->storage, &name);
   if (object == NULL) return GRAFT_OK;
   StorageObject **place = ARRAY_PUSH(self->allocator, &self->mentioned);
   if (place == NULL) return error_memory(error);
@@ -325,7 +325,8 @@ static void clear_entry(StorageChange *self, ChangeEntry *entry, bool is_kept) {
   type_set_release(entry->next.types);
   memory_free(self->allocator, entry->next.base);
   migrate_plan_free(entry->plan);
-  if (entry->is_new && !is_kept) object_free(self->storage, entry->object);
+  if (entry->is_new && !is_kept)
+    storage_object_free(self->storage, entry->object);
 }
 
 static void clear(StorageChange *self, bool is_kept) {

@@ -127,9 +127,9 @@ typedef struct ObjectName {
   const char *name;
   bool is_heap;
 } ObjectName;
-StorageObject *object_new(Storage *self, const ObjectName *name);
-void object_free(Storage *self, StorageObject *object);
-StorageObject *object_find(const Storage *self, const ObjectName *name);
+StorageObject *storage_object_new(Storage *self, const ObjectName *name);
+void storage_object_free(Storage *self, StorageObject *object);
+StorageObject *storage_object_find(const Storage *self, const ObjectName *name);
 
 // Room for `count` objects, so that listing them cannot fail.
 bool storage_reserve(Storage *self, size_t count);
@@ -144,7 +144,7 @@ const StorageUnit *storage_unit(const Storage *self, const char *file);
 void storage_collect(Storage *self);
 
 // Appends "physics.c: " or "" and the object's name.
-void object_write_name(Buffer *text, const StorageObject *object);
+void storage_object_write_name(Buffer *text, const StorageObject *object);
 
 // --- Walking (storage_redirect.c) --------------------------------------------
 

@@ -85,7 +85,7 @@ void storage_walk_pointers(const Storage *self, StorageVisit visit,
 // "physics.c: bodies[3].next", or of a state that is no more.
 static void write_place(Buffer *text, const StorageObject *object,
                         const ObjectState *state, size_t offset) {
-  object_write_name(text, object);
+  storage_object_write_name(text, object);
   if (state->type == NULL || state->type->size == 0) return;
   if (object->is_heap) {
     buffer_format(text, "[%zu]", offset / state->type->size);

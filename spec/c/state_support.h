@@ -58,7 +58,7 @@ static Unit unit_compile_with(const char *flags, const char *text) {
   if (system(command) != 0) stop("cannot compile", text);
   Unit unit = {0};
   GraftError error;
-  size_t size;
+  size_t size = 0;
   char *image = read_whole(path, &size);
   if (layout_read(&memory_default, image, size, path, &unit.layout, &error) <
       0) {
