@@ -31,6 +31,7 @@
 #include <sys/types.h>
 
 #include "base/memory.h"
+#include "native/machine.h"
 
 enum {
   GUARD_FRAMES = 24,            // of a crash that are kept
@@ -124,9 +125,8 @@ void *guard_fn_owner(const GuardFn *self);
 GraftNative guard_fn_gate(const GuardFn *self);
 
 // What belongs into a cell that calls this native now: its code, or the gate
-// on probation and during a switch. NULL before the first switch, and for a
-// native without code. For whoever makes the native active in the cell again
-// after a script had it.
+// on probation, during a switch, and for a native without code. For whoever
+// makes the native active in the cell again after a script had it.
 GraftNative guard_fn_target(const GuardFn *self);
 
 // The code of the last switch, or what a crash put in its place. Any thread.
@@ -137,7 +137,7 @@ bool guard_fn_on_probation(const GuardFn *self); // any thread
 
 typedef struct GuardChange {
   GuardFn *fn;
-  GraftNative code;     // NULL: it has none now
+  GraftNative code;     // NULL: it has none now, and the gate gives zero
   GraftNative previous; // for after a crash; NULL: none that fits
   bool probation;
   bool keep_cell; // something else is in the cell, such as a script
@@ -183,14 +183,14 @@ typedef struct GuardCrash {
   GuardFn *fn;
   GraftNative code; // that crashed
   GuardOutcome outcome;
-  int signal;          // 0: the watchdog
-  int signal_code;     // si_code
-  const void *address; // that was touched, for SEGV and BUS
-  bool is_write;       // it was written to, where that is known
-  bool overflow;       // of the stack
-  bool state_restored; // else there was no memory for a copy, or it is gone
-  int elapsed_ms;      // of a hang
-  pid_t thread;        // that it ran on
+  int signal;           // 0: the watchdog
+  int signal_code;      // si_code
+  const void *address;  // that was touched, for SEGV and BUS
+  MachineAccess access; // in which way, where that is known
+  bool overflow;        // of the stack
+  bool state_restored;  // else there was no memory for a copy, or it is gone
+  int elapsed_ms;       // of a hang
+  pid_t thread;         // that it ran on
   char thread_name[16];
   bool on_host_thread;
   int frame_count;
@@ -211,6 +211,10 @@ size_t guard_crash_text(const GuardCrash *crash, char *buffer, size_t size);
 
 // No call on probation is under way, on any thread: state may be unmapped.
 bool guard_is_idle(Guard *self);
+
+// Where the stack of a thread that waits at a gate begins to matter, or NULL
+// when it does not wait. For stacks.c.
+const void *guard_parked_at(pid_t thread);
 
 // Around each call of a script by C, on the thread that makes it: a crash
 // inside is not taken out of by guards outside. Costs a load where nothing is

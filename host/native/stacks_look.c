@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+
+#include "native/stacks_look.h"
+
+#include <stdio.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <unwind.h>
+
+#include "base/error.h"
+#include "native/crash.h"
+#include "native/machine.h"
+#include "native/backtrace.h"
+
+enum {
+  WORDS = 512,         // read at once
+  FARTHEST = 64 << 20, // a mapping may go on behind the stack
+  RED_ZONE = 128,      // what a leaf function uses below the stack pointer
+};
+
+// --- What can be read --------------------------------------------------------
+
+static GraftStatus read_maps(StacksLook *self, const GraftAllocator *allocator,
+                             FILE *file, GraftError *error) {
+  char line[512];
+  uintptr_t unwinder = (uintptr_t)_Unwind_Backtrace;
+  while (fgets(line, sizeof line, file) != NULL) {
+    unsigned long start, end;
+    char rights[5];
+    if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) != 3) continue;
+    if (unwinder >= start && unwinder < end) {
+      self->unwinder = (StacksMap){start, end};
+    }
+    if (rights[0] != 'r') continue;
+    StacksMap *map = ARRAY_PUSH(allocator, &self->maps);
+    if (map == NULL) return error_memory(error);
+    *map = (StacksMap){start, end};
+  }
+  return GRAFT_OK;
+}
+
+GraftStatus stacks_look_init(StacksLook *self, const GraftAllocator *allocator,
+                             const StacksDesc *desc, GraftError *error) {
+  *self = (StacksLook){.desc = desc};
+  FILE *file = fopen("/proc/self/maps", "re");
+  if (file == NULL) {
+    return error_set(error, GRAFT_EIO, "cannot read /proc/self/maps");
+  }
+  GraftStatus status = read_maps(self, allocator, file, error);
+  fclose(file);
+  if (status < 0) stacks_look_clear(self, allocator);
+  return status;
+}
+
+void stacks_look_clear(StacksLook *self, const GraftAllocator *allocator) {
+  memory_free(allocator, self->maps.items);
+  *self = (StacksLook){0};
+}
+
+void stacks_look_again(StacksLook *self) {
+  self->inside = self->in_unwinder = false;
+  self->address = 0;
+  self->range = 0;
+}
+
+static uintptr_t end_of_map(const StacksLook *self, uintptr_t address) {
+  for (size_t i = 0; i < self->maps.count; i++) {
+    const StacksMap *map = &self->maps.items[i];
+    if (address < map->start || address >= map->end) continue;
+    return map->end - address > FARTHEST ? address + FARTHEST : map->end;
+  }
+  return 0;
+}
+
+// --- Words -------------------------------------------------------------------
+
+bool stacks_look_word(StacksLook *self, uintptr_t word) {
+  const StacksDesc *desc = self->desc;
+  for (size_t i = 0; i < desc->count; i++) {
+    // A call at the very end of the code returns to behind it.
+    if (word < (uintptr_t)desc->ranges[i].start ||
+        word > (uintptr_t)desc->ranges[i].end) {
+      continue;
+    }
+    if (!self->inside) {
+      self->address = word;
+      self->range = i;
+    }
+    self->inside = true;
+    return true;
+  }
+  self->in_unwinder = self->in_unwinder || (word >= self->unwinder.start &&
+                                            word < self->unwinder.end);
+  return false;
+}
+
+// By way of the kernel, which does not mind what is not there any more, nor do
+// sanitizers. Returns how many words.
+static size_t read_words(uintptr_t from, uintptr_t *words, size_t count) {
+  struct iovec here = {words, count * sizeof *words};
+  struct iovec there = {(void *)from, count * sizeof *words};
+  ssize_t size = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+  return size > 0 ? (size_t)size / sizeof *words : 0;
+}
+
+static bool look_between(StacksLook *self, uintptr_t from, uintptr_t to) {
+  uintptr_t words[WORDS];
+  from &= ~(uintptr_t)(sizeof *words - 1);
+  bool any = false;
+  while (from < to) {
+    size_t left = (to - from) / sizeof *words;
+    size_t count = read_words(from, words, left < WORDS ? left : WORDS);
+    if (count == 0) break;
+    any = true;
+    for (size_t i = 0; i < count; i++) stacks_look_word(self, words[i]);
+    from += count * sizeof *words;
+  }
+  return any;
+}
+
+bool stacks_look_from(StacksLook *self, uintptr_t sp) {
+  uintptr_t end = end_of_map(self, sp);
+  return end != 0 && look_between(self, sp - RED_ZONE, end);
+}
+
+// --- A thread that was interrupted -------------------------------------------
+
+typedef struct Exact {
+  StacksLook *look;
+  const void *machine;
+  uintptr_t frames; // seen
+  uintptr_t last;   // address; 0: the thread's beginning was reached
+} Exact;
+
+static bool visit(void *context, const BacktraceFrame *frame) {
+  Exact *exact = context;
+  // What the innermost function has on its stack may be a pointer that it is
+  // about to call.
+  if (exact->frames++ == 1) {
+    look_between(exact->look, machine_sp(exact->machine) - RED_ZONE, frame->sp);
+  }
+  exact->last = frame->address;
+  stacks_look_word(exact->look, frame->address);
+  return true;
+}
+
+static void walk(void *argument) {
+  Exact *exact = argument;
+  backtrace_walk(exact->machine, visit, exact);
+}
+
+static void look_at_registers(StacksLook *self, const void *machine) {
+  uintptr_t words[MACHINE_WORDS];
+  size_t count = machine_registers(machine, words);
+  for (size_t i = 0; i < count; i++) stacks_look_word(self, words[i]);
+}
+
+void stacks_look_poked(void *argument, void *machine) {
+  StacksLook *self = argument;
+  stacks_look_again(self);
+  look_at_registers(self, machine);
+  if (self->inside) return;
+  if (!stacks_look_from(self, machine_sp(machine))) self->inside = true;
+  if (!self->inside || self->in_unwinder || self->address == 0) return;
+  StacksLook found = *self;
+  Exact exact = {self, machine, 0, 1};
+  stacks_look_again(self);
+  bool whole = crash_try(walk, &exact);
+  if (!whole || exact.last != 0) *self = found;
+}
