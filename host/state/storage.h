@@ -190,6 +190,10 @@ GraftStatus storage_change_declare(StorageChange *self,
 void *storage_change_address(const StorageChange *self,
                              const StorageObject *object);
 
+// Whether it is there already, and will be in another place.
+bool storage_change_moves(const StorageChange *self,
+                          const StorageObject *object);
+
 // A variable that the unit still has, but the compiler does not store: what is
 // there stays for the next object that does.
 // GRAFT_ENOMEM.

@@ -290,6 +290,7 @@ int main(int argc, char **argv) {
   if (read_options(&bench, argc, argv)) {
     bench_add_registry(&bench);
     bench_add_call(&bench);
+    bench_add_state(&bench);
     bench_add_unit(&bench);
     bench_add_patch(&bench);
     bench_add_watch(&bench);

@@ -56,6 +56,7 @@ void bench_add(Bench *self, const BenchCase *added);
 // The files of cases: each adds its own.
 void bench_add_registry(Bench *self);
 void bench_add_call(Bench *self);
+void bench_add_state(Bench *self);
 void bench_add_unit(Bench *self);
 void bench_add_patch(Bench *self);
 void bench_add_watch(Bench *self);
