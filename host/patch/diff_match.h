@@ -58,8 +58,8 @@ typedef struct MatchTexts {
 } MatchTexts;
 
 // Like match_round, but of several items with one key pairs those first whose
-// texts have most words in common; leaves large groups alone. False when out
-// of memory.
+// texts are nearly the same, and aligns the others by what they have in common;
+// leaves large groups alone. False when out of memory.
 bool match_similar(Match *self, const MatchTexts *texts);
 
 // Links the free items of each key into a chain; `heads` holds each one's

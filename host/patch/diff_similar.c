@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Similarity: which of several like things became which, when each of them was
-// edited. Only asked for small groups between the same neighbours, so the time
-// stays near-linear: at most GROUP_LIMIT items a side and TEXT_LIMIT bytes.
+// edited. Their order decides, and where one came or went, the alignment in
+// which they have most in common; but what is nearly the same text has changed
+// places. What all of the group have in common tells none of them apart, and
+// does not count.
+//
+// Only asked for small groups between the same neighbours, so the time stays
+// near-linear: at most GROUP_LIMIT items a side and TEXT_LIMIT bytes.
 
 #include <stdlib.h>
 
@@ -10,7 +15,11 @@
 #include "patch/diff_match.h"
 #include "unit/lexer_literal.h"
 
-enum { GROUP_LIMIT = 16, TEXT_LIMIT = 1 << 16 };
+enum {
+  GROUP_LIMIT = 16,
+  TEXT_LIMIT = 1 << 16,
+  NEARLY_THE_SAME = 750, // of 1000
+};
 
 // The hashes of a text's words and signs, sorted.
 typedef struct Bag {
@@ -27,7 +36,7 @@ typedef struct Group {
   int new_count;
   Bag old_bags[GROUP_LIMIT];
   Bag new_bags[GROUP_LIMIT];
-  uint64_t *words; // of all bags
+  uint64_t *words; // of all bags, then those that are in each
   size_t word_count;
 } Group;
 
@@ -90,7 +99,8 @@ static bool make_bags(Group *group) {
     size += range_size(texts->range_of(texts->new_unit, item));
   }
   if (size > TEXT_LIMIT) return true; // no bags: paired in order
-  group->words = memory_new(match->allocator, size * sizeof *group->words);
+  // A byte makes one word at most; words in each bag are in the smallest.
+  group->words = memory_new(match->allocator, 2 * size * sizeof *group->words);
   if (group->words == NULL) return false;
   for (int i = 0; i < group->old_count; i++) {
     int item = match->old_side.items[group->old_positions[i]];
@@ -105,6 +115,54 @@ static bool make_bags(Group *group) {
   return true;
 }
 
+// ---------------------------------------------------------------------------
+// What tells them apart
+// ---------------------------------------------------------------------------
+
+static bool has_word(const Bag *bag, uint64_t word) {
+  return bag->count > 0 && bsearch(&word, bag->words, bag->count,
+                                   sizeof *bag->words, compare_words) != NULL;
+}
+
+static bool is_in_each(const Group *group, uint64_t word) {
+  for (int i = 0; i < group->old_count; i++) {
+    if (!has_word(&group->old_bags[i], word)) return false;
+  }
+  for (int i = 0; i < group->new_count; i++) {
+    if (!has_word(&group->new_bags[i], word)) return false;
+  }
+  return true;
+}
+
+static void drop_words(Bag *self, const Bag *dropped) {
+  size_t kept = 0;
+  for (size_t i = 0; i < self->count; i++) {
+    if (has_word(dropped, self->words[i])) continue;
+    self->words[kept++] = self->words[i];
+  }
+  self->count = kept;
+}
+
+static void drop_common(Group *group) {
+  const Bag *first = &group->old_bags[0];
+  Bag common = {.words = group->words + group->word_count};
+  for (size_t i = 0; i < first->count; i++) {
+    if (is_in_each(group, first->words[i])) {
+      common.words[common.count++] = first->words[i];
+    }
+  }
+  for (int i = 0; i < group->old_count; i++) {
+    drop_words(&group->old_bags[i], &common);
+  }
+  for (int i = 0; i < group->new_count; i++) {
+    drop_words(&group->new_bags[i], &common);
+  }
+}
+
+// ---------------------------------------------------------------------------
+// Pairing
+// ---------------------------------------------------------------------------
+
 typedef int Scores[GROUP_LIMIT][GROUP_LIMIT];
 
 enum { TAKEN = -1 };
@@ -118,7 +176,7 @@ static void score_pairs(const Group *group, Scores scores) {
 }
 
 // The most similar free pair; the first of several equally good ones.
-static bool best_pair(const Group *group, Scores scores, int best[2]) {
+static int best_pair(const Group *group, Scores scores, int best[2]) {
   int score = TAKEN;
   for (int i = 0; i < group->old_count; i++) {
     for (int k = 0; k < group->new_count; k++) {
@@ -128,14 +186,39 @@ static bool best_pair(const Group *group, Scores scores, int best[2]) {
       best[1] = k;
     }
   }
-  return score != TAKEN;
+  return score;
 }
 
-static void take_pair(Group *group, Scores scores, const int pair[2]) {
-  for (int i = 0; i < group->old_count; i++) scores[i][pair[1]] = TAKEN;
-  for (int k = 0; k < group->new_count; k++) scores[pair[0]][k] = TAKEN;
-  match_pair(group->match, group->old_positions[pair[0]],
-             group->new_positions[pair[1]]);
+static void take_pair(Group *group, Scores scores, int i, int k) {
+  for (int n = 0; n < group->old_count; n++) scores[n][k] = TAKEN;
+  for (int n = 0; n < group->new_count; n++) scores[i][n] = TAKEN;
+  match_pair(group->match, group->old_positions[i], group->new_positions[k]);
+}
+
+// The alignment of what is left that has most pairs and, of these, most in
+// common. `best[i][k]` is that of the items from i and k on.
+static void align(Group *group, Scores scores) {
+  enum { PAIR = 1 << 16 };
+  int best[GROUP_LIMIT + 1][GROUP_LIMIT + 1] = {{0}};
+  for (int i = group->old_count - 1; i >= 0; i--) {
+    for (int k = group->new_count - 1; k >= 0; k--) {
+      int skip =
+          best[i + 1][k] > best[i][k + 1] ? best[i + 1][k] : best[i][k + 1];
+      int pair =
+          scores[i][k] == TAKEN ? 0 : PAIR + scores[i][k] + best[i + 1][k + 1];
+      best[i][k] = pair > skip ? pair : skip;
+    }
+  }
+  for (int i = 0, k = 0; i < group->old_count && k < group->new_count;) {
+    if (best[i][k] == best[i + 1][k]) {
+      i++;
+    } else if (best[i][k] == best[i][k + 1]) {
+      k++;
+    } else {
+      match_pair(group->match, group->old_positions[i++],
+                 group->new_positions[k++]);
+    }
+  }
 }
 
 static bool pair_group(Group *group) {
@@ -143,8 +226,12 @@ static bool pair_group(Group *group) {
   int best[2] = {0, 0};
   if (!make_bags(group)) return false;
   if (group->words == NULL) return true;
+  drop_common(group);
   score_pairs(group, scores);
-  while (best_pair(group, scores, best)) take_pair(group, scores, best);
+  while (best_pair(group, scores, best) >= NEARLY_THE_SAME) {
+    take_pair(group, scores, best[0], best[1]);
+  }
+  align(group, scores);
   memory_free(group->match->allocator, group->words);
   return true;
 }

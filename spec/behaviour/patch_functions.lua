@@ -123,6 +123,51 @@ equal(a, m.a)
 equal(c, m.c)
 ]])
 
+    case("two of one list, both rewritten in one save, keep their order", { m = [[
+local M = {}
+local hp, mana = 5, 7
+M.hooks = {
+  function() return hp + 12 end,
+  function() return mana * 34 end,
+}
+return M
+]] }, [[
+local m = require "m"
+local first, second = m.hooks[1], m.hooks[2]
+edit("m", "hp + 12", "34 - mana")
+local report = change("m", "mana * 34", "77 + hp")
+equal("m:M.hooks/1 m:M.hooks/2", names(report.updated))
+equal(27, first())
+equal(82, second())
+equal(first, m.hooks[1])
+equal(second, m.hooks[2])
+]])
+
+    case("two that swap places and are edited in one save keep their code", { m = [[
+local M = {}
+local log = {}
+M.hooks = {
+  function(n) local all = 0 for i = 1, n do all = all + i end return all end,
+  function(text) log[#log + 1] = text return "logged " .. text end,
+}
+return M
+]] }, [[
+local m = require "m"
+local first, second = m.hooks[1], m.hooks[2]
+write("m", [=[
+local M = {}
+local log = {}
+M.hooks = {
+  function(text) log[#log + 1] = text return "said " .. text end,
+  function(n) local all = 1 for i = 1, n do all = all + i end return all end,
+}
+return M
+]=])
+patch()
+equal(11, first(4))
+equal("said x", second("x"))
+]])
+
     case("a file of globals alone", { m = [[
 function one() return "1 old" end
 function two() return one() .. "2" end

@@ -63,14 +63,35 @@ static const Case cases[] = {
      "on(function() return 3 end)",
      "on(function() return 3 end)\non(function() return 1 end)\n"
      "on(function() return 0 end)\non(function() log('hit') return 22 end)",
-     "move m:on/1, move m:on/2, add m:on/3, update m:on/4, run 3"},
+     "move m:on/1, move m:on/2, add m:on/3, update m:on/4 from m:on/2, "
+     "run 3"},
+    {"what is rewritten goes by order, whatever words it shares",
+     "t = {function() return hp + 12 end, function() return mana * 34 end}",
+     "t = {function() return 34 - mana end, function() return 77 + hp end}",
+     "update m:t/1, update m:t/2"},
+    {"two that swap places and are edited keep their bodies",
+     "t = {function() local a = near(me) if a then hit(a, 1) end end,\n"
+     "function() for i = 1, 9 do spark(i) end return rest end}",
+     "t = {function() for i = 1, 9 do spark(i) end return nil end,\n"
+     "function() local a = near(me) if a then hit(a, 2) end end}",
+     "update m:t/1 from m:t/2, update m:t/2 from m:t/1"},
+    {"one of three rewritten ones goes: the others align",
+     "t = {function() return a.x + 1 end, function() log(b) end, function() "
+     "return c.y * 3 end}",
+     "t = {function() return a.x + 10 end, function() return c.z * 30 end}",
+     "update m:t/1, update m:t/2 from m:t/3, delete m:t/2, run 1 for 1"},
+    {"one comes among two rewritten ones",
+     "t = {function() return a.x + 1 end, function() return c.y * 3 end}",
+     "t = {function() return a.x + 10 end, function() log(b) end, function() "
+     "return c.z * 30 end}",
+     "update m:t/1, add m:t/2, update m:t/3 from m:t/2, run 1 for 1"},
     {"inside one statement too",
      "t = {function() return 1 end, function() return 2 end}",
      "t = {function() return 2 end, function() return 1 end}", ""},
     {"the arguments before tell listeners apart",
      "on('a', function() return 1 end) on('b', function() return 2 end)",
      "on('b', function() return 3 end) on('a', function() return 4 end)",
-     "update m:on/1, update m:on/2"},
+     "update m:on/1 from m:on/2, update m:on/2 from m:on/1"},
     {"a nested anonymous function changes",
      "function f() on(function() return 1 end) end",
      "function f() on(function() return 2 end) end",

@@ -27,6 +27,15 @@ static inline void add_part(Buffer *text, const char *part) {
   buffer_add_text(text, part);
 }
 
+// What an updated function without a name was called before.
+static inline void describe_origin(const Diff *diff, int index, Buffer *text) {
+  const Definition *now = &diff->new_unit->definitions[index];
+  const Definition *old =
+      &diff->old_unit->definitions[diff->definition_old[index]];
+  if (now->named || strcmp(now->name, old->name) == 0) return;
+  buffer_format(text, " from %s", old->name);
+}
+
 static inline void describe_definitions(const Diff *diff, Buffer *text) {
   static const char *const verbs[] = {"", "move", "touch", "update", "add"};
   for (int i = 0; i < diff->new_unit->definition_count; i++) {
@@ -42,6 +51,7 @@ static inline void describe_definitions(const Diff *diff, Buffer *text) {
     add_part(text, verbs[diff->changes[i]]);
     buffer_add_text(text, " ");
     buffer_add_text(text, definition->name);
+    if (diff->changes[i] == CHANGE_UPDATED) describe_origin(diff, i, text);
   }
   for (int i = 0; i < diff->deleted_count; i++) {
     add_part(text, "delete ");
