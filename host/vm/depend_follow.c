@@ -196,6 +196,50 @@ static bool is_outside(const GraftUnit *unit, const Path *target) {
   return bound->owner < 0 && bound->top;
 }
 
+// The first read whose own value has changed, or NULL. A table that was changed
+// in place does not count: who was given it has the same one.
+static const Path *find_changed(Patcher *self, Script *script, lua_State *L,
+                                const Statement *statement) {
+  for (uint32_t i = 0; i < statement->read_count; i++) {
+    const Path *read = &script->unit->reads[statement->first_read + i];
+    if (is_affected(self, script, L, read) == AFFECTED) return read;
+  }
+  return NULL;
+}
+
+// What these do is over once they have returned.
+static bool only_looks(const Path *callee) {
+  return callee->name != NULL && callee->key_count == 0 &&
+         callee->variable == VARIABLE_GLOBAL &&
+         (strcmp(callee->name, "print") == 0 ||
+          strcmp(callee->name, "assert") == 0);
+}
+
+// Calls that were given a value which is another now; the statement does not
+// run again (S1), so the user has to know.
+static void follow_calls(Patcher *self, Script *script, lua_State *L,
+                         const Statement *statement) {
+  if (!statement->has_call || only_looks(&statement->callee)) return;
+  const Path *read = find_changed(self, script, L, statement);
+  if (read == NULL) return;
+  Note note = {
+      .kind = NOTE_DEPENDS, .file = script->path, .line = statement->line};
+  char what[96];
+  char source[96];
+  if (statement->callee.name != NULL) {
+    place_text(&statement->callee, what, sizeof what - 6);
+    snprintf(what + strlen(what), 6, "(…)");
+  } else {
+    bool is_call = statement->kind == STATEMENT_CALL;
+    snprintf(what, sizeof what, "%s", is_call ? "a call" : "a block");
+  }
+  place_text(read, source, sizeof source);
+  snprintf(note.name, sizeof note.name, "%s", script->module);
+  snprintf(note.text, sizeof note.text, "%s does not run again: depends on %s",
+           what, source);
+  patcher_add_note(self, &note);
+}
+
 // What a block sets cannot be told from its text.
 static void follow_block(Patcher *self, Script *script, lua_State *L,
                          const Statement *statement) {
@@ -206,12 +250,21 @@ static void follow_block(Patcher *self, Script *script, lua_State *L,
         &unit->assignments[statement->first_assignment + i].target;
     if (is_outside(unit, path)) target = path;
   }
-  if (target == NULL) return;
+  if (target == NULL) {
+    follow_calls(self, script, L, statement);
+    return;
+  }
   const Path *read = find_affected(self, script, L, statement->first_read,
                                    statement->read_count);
   if (read == NULL) return;
   note_depends(self, script, statement->line, target, "is set in a block",
                read);
+}
+
+static bool is_block(StatementKind kind) {
+  return kind == STATEMENT_DO || kind == STATEMENT_WHILE ||
+         kind == STATEMENT_IF || kind == STATEMENT_FOR ||
+         kind == STATEMENT_REPEAT;
 }
 
 void depend_follow(Patcher *self, Script *script, lua_State *L, int statement) {
@@ -220,13 +273,14 @@ void depend_follow(Patcher *self, Script *script, lua_State *L, int statement) {
   if (self->depend_count == 0) return;
   luaL_checkstack(L, 16, "depend");
   if (now->kind == STATEMENT_RETURN) follow_return(self, script, L, statement);
+  if (now->kind == STATEMENT_CALL) follow_calls(self, script, L, now);
+  if (is_block(now->kind)) {
+    follow_block(self, script, L, now);
+    return;
+  }
   for (uint32_t i = 0; i < now->assignment_count; i++) {
     const Assignment *assignment =
         &unit->assignments[now->first_assignment + i];
-    if (assignment->in_block) {
-      follow_block(self, script, L, now);
-      return;
-    }
     if (assignment->value < 0 || assignment->target.computed ||
         assignment->target.name == NULL ||
         unit->values[assignment->value].kind == VALUE_FUNCTION) {

@@ -102,6 +102,71 @@ equal("m M.root needs a call: depends on speed; "
   .. "m M.list needs a call: depends on speed", said(report.depends))
 equal(3, report.depends[1].line)]])
 
+  case("a call that was given it does not run again, and is reported", { m = [[
+local M = {}
+local hp, mana = 5, 7
+local config = { speed = 2, size = 1 }
+registered = {}
+local bus = { on = function(...) registered[#registered + 1] = { ... } end }
+function bus:send(...) self.on(...) end
+bus.on("hp", hp)
+bus:send("sum", hp + mana)
+bus.on("mana", mana)
+bus.on("config", config)
+bus.on("speed", config.speed)
+bus.on("function", function() return hp + config.speed end)
+assert(hp > 0, "hp")
+print("hp is", hp)
+return M
+]] }, [[
+local m = require "m"
+local count = #registered
+local report = change("m", "hp, mana = 5, 7", "hp, mana = 6, 7")
+equal(count, #registered)
+equal("m bus.on(…) does not run again: depends on hp; "
+  .. "m bus.send(…) does not run again: depends on hp", said(report.depends))
+equal(7, report.depends[1].line)
+equal(8, report.depends[2].line)
+equal(8, registered[6][2]())
+report = change("m", "speed = 2", "speed = 4")
+equal("m bus.on(…) does not run again: depends on config.speed",
+  said(report.depends))
+equal(10, registered[6][2]())
+report = change("m", "size = 1", "size = 9")
+equal("", said(report.depends))]])
+
+  case("a block that calls with it is reported", { m = [[
+local M = {}
+local count, limit = 2, 5
+made = {}
+for i = 1, count do table.insert(made, i) end
+do local unrelated = limit end
+if limit > 3 then local x = count end
+return M
+]] }, [[
+local m = require "m"
+local report = change("m", "count, limit = 2, 5", "count, limit = 3, 6")
+equal(2, #made)
+equal("m a block does not run again: depends on count", said(report.depends))
+equal(4, report.depends[1].line)]])
+
+  case("a call in another file, too", {
+    config = "local C = {}\nC.speed = 2\nreturn C\n",
+    m = [[
+local config = require "config"
+local M = {}
+local set
+function M.set(v) set = v end
+function M.get() return set end
+M.set(config.speed)
+return M
+]] }, [[
+local m = require "m"
+local report = change("config", "speed = 2", "speed = 5")
+equal(2, m.get())
+equal("m M.set(…) does not run again: depends on config.speed",
+  said(report.depends))]])
+
   case("one that a block sets is reported", { m = [[
 local M = {}
 local speed = 2
