@@ -246,6 +246,10 @@ void engine_begin_sweep(GraftEngine *self, Patcher *patcher, uint64_t spent_ns);
 void engine_sweep(GraftEngine *self);
 // Does the rest at once; `why` is for the report. Does nothing without one.
 void engine_end_sweep(GraftEngine *self, const char *why);
+// With a budget, the garbage collector rests at a safe point: a step of it may
+// take longer than all else.
+void engine_begin_safe_point(GraftEngine *self);
+void engine_end_safe_point(GraftEngine *self);
 // Leaves what is left as it is: the VM closes.
 void engine_forget_sweep(GraftEngine *self);
 // Whether a transaction that begins now is to spread its sweep.

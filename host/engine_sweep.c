@@ -10,6 +10,15 @@ bool engine_spreads(const GraftEngine *self) {
   return self->desc.sweep_budget_us > 0 && !self->in_hook;
 }
 
+void engine_begin_safe_point(GraftEngine *self) {
+  self->safe_point_ns = watch_now();
+  if (self->desc.sweep_budget_us > 0) vm_rest_collector(self->vm);
+}
+
+void engine_end_safe_point(GraftEngine *self) {
+  if (self->desc.sweep_budget_us > 0) vm_wake_collector(self->vm);
+}
+
 void engine_begin_sweep(GraftEngine *self, Patcher *patcher,
                         uint64_t spent_ns) {
   self->sweeping = patcher;

@@ -173,7 +173,7 @@ static void apply_waiting(GraftEngine *self) {
 int engine_take_plans(GraftEngine *self, Plan *plans) {
   report_clear(&self->report);
   self->updating = true;
-  self->safe_point_ns = watch_now();
+  engine_begin_safe_point(self);
   engine_show_notices(self);
   engine_show_swaps(self);
   while (plans != NULL) {
@@ -184,6 +184,7 @@ int engine_take_plans(GraftEngine *self, Plan *plans) {
   }
   apply_waiting(self);
   engine_sweep(self);
+  engine_end_safe_point(self);
   self->updating = false;
   return self->report.events.count > 0;
 }
@@ -211,9 +212,10 @@ static Plan *take_queue(GraftEngine *self) {
 // A safe point for the sweep alone.
 static int go_on(GraftEngine *self) {
   report_clear(&self->report);
-  self->safe_point_ns = watch_now();
   self->updating = true;
+  engine_begin_safe_point(self);
   engine_sweep(self);
+  engine_end_safe_point(self);
   self->updating = false;
   return self->report.events.count > 0;
 }

@@ -17,16 +17,15 @@ Patcher *patcher_new(Vm *vm) {
   if (self == NULL) return NULL;
   self->vm = vm;
   pointer_map_init(&self->patched, &vm->allocator);
-  if (vm->L == NULL) return self; // the state has closed; all else says so
-  self->resting = lua_gc(vm->L, LUA_GCISRUNNING, 0) != 0;
-  if (self->resting) lua_gc(vm->L, LUA_GCSTOP, 0);
+  vm_rest_collector(vm);
+  self->resting = true;
   return self;
 }
 
 // Compiling and replacing make little garbage, and a collector that ran
 // meanwhile would make the host wait for it. Statements may make much.
 static void restart_collector(Patcher *self) {
-  if (self->resting) lua_gc(self->vm->L, LUA_GCRESTART, 0);
+  if (self->resting) vm_wake_collector(self->vm);
   self->resting = false;
 }
 
@@ -257,7 +256,9 @@ GraftStatus patcher_run(Patcher *self, GraftError *error) {
   restart_collector(self);
   self->error = error;
   self->status = GRAFT_OK;
+  int depth = collector_interrupt_rest(&self->vm->collector, self->vm->L);
   GraftStatus status = vm_protect(self->vm, run_statements, self, error);
+  collector_resume_rest(&self->vm->collector, self->vm->L, depth);
   self->error = NULL;
   return status < 0 ? status : self->status;
 }

@@ -84,15 +84,12 @@ static bool has_handed_over(const Patcher *self) {
 
 static void prepare(Vm *vm, lua_State *L, void *context) {
   Patcher *self = context;
-  vm_push_private(vm, L);
   self->swept = true;
-  sweep_init(&self->sweep, &(SweepDesc){.allocator = &vm->allocator,
-                                        .L = L,
-                                        .main = vm->main,
-                                        .walker = vm->walker,
-                                        .skip = lua_topointer(L, -1),
-                                        .judge = judge_undone,
-                                        .context = self});
+  SweepDesc desc = sweep_describe(vm, L);
+  desc.raw = false;
+  desc.judge = judge_undone;
+  desc.context = self;
+  sweep_init(&self->sweep, &desc);
 }
 
 void silent_undo(Patcher *self) {

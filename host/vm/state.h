@@ -14,6 +14,7 @@
 
 #include "base/pointer_map.h"
 #include "vm/break.h"
+#include "vm/collector.h"
 #include "vm/compat.h"
 #include "vm/heap.h"
 #include "vm/interrupt.h"
@@ -34,6 +35,7 @@ struct Vm {
   bool owned;
   bool raw;                      // settle_check: memory may be read in place
   Heap heap;                     // all objects, if it is known where they are
+  Collector collector;
   int busy;                      // calls of scripts under way
   int private_ref;               // of the private table, in the Lua registry
   int cell_ref;                  // makes cells, in the private table

@@ -122,12 +122,12 @@ static void judge(Sweep *self, const void *function) {
 
 static void rest_collector(Sweep *self) {
   if (self->resting) return;
-  self->resting = lua_gc(self->desc.walker, LUA_GCISRUNNING, 0) != 0;
-  lua_gc(self->desc.walker, LUA_GCSTOP, 0);
+  self->resting = true;
+  vm_rest_collector(self->desc.vm);
 }
 
 static void wake_collector(Sweep *self) {
-  if (self->resting) lua_gc(self->desc.walker, LUA_GCRESTART, 0);
+  if (self->resting) vm_wake_collector(self->desc.vm);
   self->resting = false;
 }
 
@@ -458,7 +458,8 @@ SweepDesc sweep_describe(const Vm *vm, lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, vm->private_ref);
   const void *skip = lua_topointer(L, -1);
   lua_pop(L, 1);
-  return (SweepDesc){.allocator = &vm->allocator,
+  return (SweepDesc){.vm = (Vm *)vm,
+                     .allocator = &vm->allocator,
                      .L = L,
                      .main = vm->main,
                      .walker = vm->walker,

@@ -42,6 +42,7 @@ struct Sweep;
 struct Vm;
 
 typedef struct SweepDesc {
+  struct Vm *vm;
   const GraftAllocator *allocator;
   lua_State *L;      // the thread that runs now
   lua_State *main;   // the main thread

@@ -44,6 +44,14 @@ void vm_rest(Vm *self) {
   self->L = self->main;
 }
 
+void vm_rest_collector(Vm *self) {
+  if (self->L != NULL) collector_rest(&self->collector, self->L);
+}
+
+void vm_wake_collector(Vm *self) {
+  if (self->L != NULL) collector_wake(&self->collector, self->L);
+}
+
 void vm_set_engine(Vm *self, void *engine) {
   self->engine = engine;
 }
@@ -573,6 +581,7 @@ static void set_up(Vm *self, lua_State *L, void *context) {
   *fits = proto_check(L);
   self->raw = *fits && settle_check(L);
   if (self->raw) heap_check(&self->heap, L);
+  collector_check(&self->collector, &self->heap, L);
 }
 
 static GraftStatus check_free(Vm *self, GraftError *error) {

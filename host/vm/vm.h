@@ -50,6 +50,10 @@ void *vm_state(const Vm *self);
 // No call is under way any more on the thread that the VM was opened on.
 void vm_rest(Vm *self);
 
+// Lets the garbage collector rest until as many calls of the second.
+void vm_rest_collector(Vm *self);
+void vm_wake_collector(Vm *self);
+
 // What bindings/ find again from a state.
 void vm_set_engine(Vm *self, void *engine);
 

@@ -293,6 +293,7 @@ int main(int argc, char **argv) {
     bench_add_state(&bench);
     bench_add_unit(&bench);
     bench_add_patch(&bench);
+    bench_add_sweep(&bench);
     bench_add_watch(&bench);
     run_cases(&bench);
   } else {

@@ -59,6 +59,7 @@ void bench_add_call(Bench *self);
 void bench_add_state(Bench *self);
 void bench_add_unit(Bench *self);
 void bench_add_patch(Bench *self);
+void bench_add_sweep(Bench *self);
 void bench_add_watch(Bench *self);
 
 #endif

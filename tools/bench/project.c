@@ -30,6 +30,10 @@ void text_make(Buffer *buffer, const TextDesc *desc) {
 }
 
 Project *project_new(void) {
+  return project_new_with(&(GraftEngineDesc){0});
+}
+
+Project *project_new_with(const GraftEngineDesc *desc) {
   Project *self = memory_new(&memory_default, sizeof *self);
   if (self == NULL) bench_fail("out of memory");
   const char *parent = getenv("TMPDIR");
@@ -39,7 +43,7 @@ Project *project_new(void) {
   if (mkdtemp(self->folder) == NULL) {
     bench_fail("cannot make %s", self->folder);
   }
-  if (graft_engine_open(&(GraftEngineDesc){0}, &self->engine, &error) < 0) {
+  if (graft_engine_open(desc, &self->engine, &error) < 0) {
     bench_fail("%s", error.message);
   }
   self->L = graft_engine_state(self->engine);

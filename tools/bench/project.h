@@ -29,6 +29,7 @@ typedef struct Project {
 
 // A new folder and an engine; ends the program when there cannot be one.
 Project *project_new(void);
+Project *project_new_with(const GraftEngineDesc *desc);
 void project_free(Project *self); // removes the folder, too
 
 // Writes or replaces FOLDER/`name`.
