@@ -57,9 +57,13 @@ typedef struct WorkerFile {
   const char *const *headers; // the user's, absolute, not the system's
   size_t header_count;
 
-  // WORKER_FAST: the functions whose bodies differ from `base`.
+  // WORKER_FAST: the functions to take from the object. The first
+  // `changed_count` have bodies that differ from `base`; the others call a
+  // static one of these, which the code that they have now may contain. None:
+  // nothing is to be taken, and there is no object.
   const char *const *functions;
   size_t function_count;
+  size_t changed_count;
 
   uint64_t compile_ns; // that the compiler took, 0 if cached
   uint64_t prepare_ns; // that `prepare` took
@@ -95,7 +99,9 @@ typedef struct WorkerDesc {
   void (*on_progress)(void *context, uint64_t job, size_t done, size_t count);
 
   // Makes something of a compiled file, on a worker's thread, several at a
-  // time; sets file->product. A failure is the file's status. May be NULL.
+  // time; sets file->product. A failure is the file's status; in the fast tier
+  // (a function is not in the object, say) it means that there is no fast
+  // result. May be NULL.
   GraftStatus (*prepare)(void *context, WorkerFile *file, WorkerTier tier,
                          GraftError *error);
   void (*free_product)(void *context, void *product);
@@ -133,6 +139,7 @@ typedef struct WorkerSource {
   // tier may be used; NULL: it may not (a header or a type has changed too).
   const char *base;
   size_t base_size;
+  const char *checks; // for the fast tier, see tier.h; may be NULL
 } WorkerSource;
 
 // Submits what settled together, each path once. `job` (may be NULL) is the

@@ -145,6 +145,15 @@ static GraftStatus text_read(const Worker *self, const char *path, Text *text,
   return status;
 }
 
+GraftStatus worker_read_text(const Worker *self, const char *path, char **text,
+                             size_t *size, GraftError *error) {
+  Text read;
+  GraftStatus status = text_read(self, path, &read, error);
+  *text = read.bytes;
+  *size = read.size;
+  return status;
+}
+
 static void text_clear(const Worker *self, Text *text) {
   memory_free(self->allocator, text->bytes);
   *text = (Text){0};

@@ -38,10 +38,8 @@ static Known *find_or_add(Worker *self, const char *path) {
   return NULL;
 }
 
-// Only the name counts, so that links and ways of writing a path do not.
 static bool add_header(Worker *self, Known *known, const char *path) {
-  const char *name = base_name(path);
-  char *copy = memory_copy_string(self->allocator, name, strlen(name));
+  char *copy = memory_copy_string(self->allocator, path, strlen(path));
   char **place =
       copy != NULL ? ARRAY_PUSH(self->allocator, &known->headers) : NULL;
   if (place == NULL) {
@@ -76,10 +74,19 @@ void worker_unlearn_all(Worker *self) {
   map_clear(&self->known);
 }
 
+bool worker_list_headers(const Worker *self, const char *path, Flags *paths) {
+  const Known *known = map_find(&self->known, path);
+  for (size_t i = 0; known != NULL && i < known->headers.count; i++) {
+    if (!flags_add(paths, known->headers.items[i])) return false;
+  }
+  return true;
+}
+
+// Only the file's name counts, so that links and ways of writing a path do not.
 static bool depends_on(const Known *known, const char *name) {
   if (known->failed) return true;
   for (size_t i = 0; i < known->headers.count; i++) {
-    if (strcmp(known->headers.items[i], name) == 0) return true;
+    if (strcmp(base_name(known->headers.items[i]), name) == 0) return true;
   }
   return false;
 }

@@ -37,14 +37,14 @@ typedef struct Task {
   size_t size;
   char *base; // or NULL
   size_t base_size;
+  char *checks;      // or NULL
   char *result_path; // a copy of `path`, for its result
   WorkerFile file;   // set when done; nothing of it is borrowed from the task
 } Task;
 
 typedef enum FastState {
-  FAST_NONE,
-  FAST_WAITING,
-  FAST_RUNNING,
+  FAST_NONE,    // not wanted, or not any more
+  FAST_WAITING, // for the thread of the fast tier
 } FastState;
 
 typedef struct Job {
@@ -107,6 +107,11 @@ WorkerResult *worker_result_new(Worker *self, size_t count);
 // Compiles; fills `file`, which is not the task's yet.
 void worker_compile(Worker *self, Task *task, WorkerFile *file);
 
+// The text of a file, terminated, the caller's to free. GRAFT_EIO,
+// GRAFT_ENOMEM.
+GraftStatus worker_read_text(const Worker *self, const char *path, char **text,
+                             size_t *size, GraftError *error);
+
 // --- worker_fast.c -----------------------------------------------------------
 
 void *worker_run_fast(void *worker);
@@ -117,6 +122,10 @@ void *worker_run_fast(void *worker);
 // makes the file be compiled too often.
 void worker_learn(Worker *self, const char *path, const WorkerFile *file);
 void worker_unlearn(Worker *self, const char *path);
+
+// Adds the paths of the user's headers that the file included. False when out
+// of memory.
+bool worker_list_headers(const Worker *self, const char *path, Flags *paths);
 void worker_unlearn_all(Worker *self);
 
 #endif

@@ -22,7 +22,12 @@ void task_release(Worker *self, Task *task) {
   memory_free(self->allocator, task->root);
   memory_free(self->allocator, task->text);
   memory_free(self->allocator, task->base);
+  memory_free(self->allocator, task->checks);
   memory_free(self->allocator, task);
+}
+
+static size_t length(const char *text) {
+  return text != NULL ? strlen(text) : 0;
 }
 
 // False when out of memory; a NULL text is copied as NULL.
@@ -43,13 +48,13 @@ static Task *task_new(Worker *self, const WorkerSource *source,
   task->holders = 1;
   task->size = source->size;
   task->base_size = source->base_size;
-  const char *root = source->root;
   bool fine = process_stop_open(&task->stop, error) == GRAFT_OK;
   size_t size = strlen(source->path);
   if (fine &&
       !(copy(self, source->path, size, &task->path) &&
         copy(self, source->path, size, &task->result_path) &&
-        copy(self, root, root != NULL ? strlen(root) : 0, &task->root) &&
+        copy(self, source->root, length(source->root), &task->root) &&
+        copy(self, source->checks, length(source->checks), &task->checks) &&
         copy(self, source->text, source->size, &task->text) &&
         copy(self, source->base, source->base_size, &task->base))) {
     fine = false;

@@ -118,9 +118,14 @@ static inline bool process_gone(pid_t pid) {
   return false;
 }
 
+// The number that a program writes into a file, waited for like the file.
 static inline pid_t folder_read_pid(const char *path) {
-  char text[64];
-  return (pid_t)strtol(folder_read(path, text, sizeof text), NULL, 10);
+  char text[64] = "";
+  for (int i = 0; i < 20000 && strchr(text, '\n') == NULL; i++) {
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    folder_read(path, text, sizeof text);
+  }
+  return (pid_t)strtol(text, NULL, 10);
 }
 
 static inline bool has_program(const char *name) {
