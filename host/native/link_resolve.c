@@ -107,6 +107,14 @@ static GraftStatus resolve_function(Link *self, const ObjectTarget *target,
 // --- What the object does not define
 // ---------------------------------------------------
 
+// The process; and libm, which the host may have done without.
+static void *find_in_process(const char *name) {
+  void *address = dlsym(RTLD_DEFAULT, name);
+  if (address != NULL) return address;
+  void *math = dlopen("libm.so.6", RTLD_NOW | RTLD_LOCAL);
+  return math != NULL ? dlsym(math, name) : NULL; // and stays open
+}
+
 static void *find_external(const Link *self, const ObjectUndefined *undefined) {
   const LinkHost *host = self->desc.host;
   if (strcmp(undefined->name, "__tls_get_addr") == 0) {
@@ -116,7 +124,7 @@ static void *find_external(const Link *self, const ObjectUndefined *undefined) {
   if (host->external != NULL) {
     address = host->external(host->context, undefined);
   }
-  return address != NULL ? address : dlsym(RTLD_DEFAULT, undefined->name);
+  return address != NULL ? address : find_in_process(undefined->name);
 }
 
 static GraftStatus resolve_undefined(Link *self, const ObjectTarget *target,

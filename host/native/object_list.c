@@ -60,9 +60,16 @@ static bool is_function(const ObjectFile *self, const ObjectSymbol *symbol) {
          (symbol->type == STT_NOTYPE && is_global(symbol));
 }
 
+// aarch64's marks of what is code and what is data: $x, $d, $d.5.
+static bool is_mark(const char *name) {
+  return name[0] == '$' && (name[1] == 'd' || name[1] == 'x') &&
+         (name[2] == '\0' || name[2] == '.');
+}
+
 // Names that only a compiler gives: .L.str, and tcc's L.1.
 static bool is_anonymous(const ObjectFile *self, const char *name) {
   if (name[0] == '\0' || strncmp(name, ".L", 2) == 0) return true;
+  if (is_mark(name)) return true;
   return self->tcc && strncmp(name, "L.", 2) == 0 &&
          is_number(name + 2, strlen(name + 2));
 }

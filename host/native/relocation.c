@@ -60,7 +60,8 @@ static bool write_branch(unsigned char *field, int64_t value, int bits,
 static bool write_adr(unsigned char *field, int64_t value) {
   if (!fits(value, 21)) return false;
   uint32_t bits = (uint32_t)value;
-  return write_bits(field, 0x60ffffe0, (bits & 3) << 29 | (bits >> 2) << 5);
+  return write_bits(field, 0x60ffffe0,
+                    (bits & 3) << 29 | (bits >> 2 & 0x7ffff) << 5);
 }
 
 static bool write_low(unsigned char *field, int64_t value, int scale) {
