@@ -7,8 +7,7 @@
 #include "native/link_inner.h"
 #include "native/unwind.h"
 
-// --- Making
-// ------------------------------------------------------------------------
+// --- Making ------------------------------------------------------------------
 
 static bool make_lists(Link *self) {
   const ObjectFile *object = self->object;
@@ -106,8 +105,7 @@ void link_free(Link *self) {
   memory_free(self->allocator, self);
 }
 
-// --- Asking
-// ------------------------------------------------------------------------
+// --- Asking ------------------------------------------------------------------
 
 const ObjectFile *link_object(const Link *self) {
   return self->object;
@@ -187,8 +185,7 @@ void link_destruct(Link *self) {
   for (size_t i = self->destructor_count; i-- > 0;) self->destructors[i]();
 }
 
-// --- Debuggers
-// -----------------------------------------------------------------------
+// --- Debuggers ---------------------------------------------------------------
 
 // Where a section's symbols are; of variables, where the first one is.
 static uint64_t debug_address(const Link *self, size_t index) {

@@ -8,8 +8,7 @@
 #include "base/error.h"
 #include "native/link_inner.h"
 
-// --- Slots
-// -------------------------------------------------------------------------
+// --- Slots -------------------------------------------------------------------
 
 static void take_words(Link *self, uint32_t *slot, uint32_t count) {
   if (*slot != 0) return;
@@ -64,8 +63,7 @@ static void count_all_slots(Link *self) {
   }
 }
 
-// --- Variables
-// ---------------------------------------------------------------------
+// --- Variables ---------------------------------------------------------------
 
 static bool has_relocations(const Link *self, const ObjectData *data) {
   const ObjectSection *section = &self->object->sections[data->section];
@@ -117,8 +115,7 @@ static GraftStatus ask_all_storage(Link *self, GraftError *error) {
   return GRAFT_OK;
 }
 
-// --- Layout
-// ------------------------------------------------------------------------
+// --- Layout ------------------------------------------------------------------
 
 // Bytes of the parts so far.
 typedef struct Layout {

@@ -10,8 +10,7 @@
 #include "base/error.h"
 #include "native/link_inner.h"
 
-// --- The table
-// -----------------------------------------------------------------------
+// --- The table ---------------------------------------------------------------
 
 // A TlsIndex at a slot.
 static void write_pair(Link *self, uint32_t slot, size_t offset) {
@@ -59,8 +58,7 @@ static uint64_t slot_address(const Link *self, uint32_t slot) {
   return (uintptr_t)&self->table[slot - 1];
 }
 
-// --- One relocation
-// --------------------------------------------------------------------
+// --- One relocation ----------------------------------------------------------
 
 // What a pass over the relocations of a section writes to: `bytes` is where
 // offset `start` of the section is filled in, `place` where it will lie.
@@ -71,116 +69,136 @@ typedef struct Field {
   uint64_t place;
 } Field;
 
-static GraftStatus refuse_type(const Link *self,
-                               const ObjectRelocation *relocation,
-                               const RelocationType *type, LinkAsker asker,
+// One of them, in hand.
+typedef struct Work {
+  const ObjectRelocation *relocation;
+  RelocationType type;
+  ObjectTarget target; // with the addend
+  LinkAsker asker;
+  unsigned char *bytes; // of the field
+  uint64_t place;
+} Work;
+
+static Work begin_work(const Link *self, const Field *at,
+                       const ObjectRelocation *relocation) {
+  uint64_t within = relocation->offset - at->start;
+  return (Work){
+      .relocation = relocation,
+      .type = object_relocation_type(self->object, at->section, relocation),
+      .target = object_target(self->object, at->section, relocation),
+      .asker = {at->section, relocation->offset},
+      .bytes = (unsigned char *)at->bytes + within,
+      .place = at->place + within,
+  };
+}
+
+static GraftStatus refuse_type(const Link *self, const Work *work,
                                GraftError *error) {
+  const RelocationType *type = &work->type;
   if (type->name == NULL) {
-    return link_refuse(self, asker, GRAFT_EIO, error,
-                       "a relocation of the unknown type %u", relocation->type);
+    return link_refuse(self, work->asker, GRAFT_EIO, error,
+                       "a relocation of the unknown type %u",
+                       work->relocation->type);
   }
-  return link_refuse(self, asker, GRAFT_EIO, error, "a relocation %s%s%s",
-                     type->name, type->hint != NULL ? ": " : " cannot be done",
+  return link_refuse(self, work->asker, GRAFT_EIO, error,
+                     "a relocation %s to %s cannot be done%s%s", type->name,
+                     link_target_name(self, &work->target),
+                     type->hint != NULL ? ": " : "",
                      type->hint != NULL ? type->hint : "");
 }
 
-// S of a relocation; `target` has its addend.
-static GraftStatus find_symbol(Link *self, const ObjectRelocation *relocation,
-                               const RelocationType *type,
-                               const ObjectTarget *target, LinkAsker asker,
-                               uint64_t *address, GraftError *error) {
-  const SymbolSlots *slots = &self->slots[relocation->symbol];
-  size_t offset = 0;
-  GraftStatus status;
-  switch (type->use) {
-  case USE_ADDRESS:
-  case USE_CALL:
-    return link_resolve(self, target, type->use == USE_CALL, asker, address,
-                        error);
-  case USE_LOCAL_MODULE:
-    write_pair(self, self->module, 0);
-    *address = slot_address(self, self->module);
-    return GRAFT_OK;
-  case USE_LOCAL_OFFSET:
-    status = link_resolve_local(self, target, asker, &offset, error);
-    *address = offset;
-    return status;
+// Where the table has what the relocation wants, or 0 when it wants the
+// target itself.
+static uint64_t find_slot(const Link *self, const Work *work) {
+  const SymbolSlots *slots = &self->slots[work->relocation->symbol];
+  switch (work->type.use) {
   case USE_TABLE:
-    *address = slot_address(self, slots->address);
-    break;
+    return slot_address(self, slots->address);
   case USE_LOCAL_PAIR:
-    *address = slot_address(self, slots->pair);
-    break;
+    return slot_address(self, slots->pair);
   case USE_LOCAL_DESCRIPTOR:
-    *address = slot_address(self, slots->descriptor);
-    break;
-  case USE_NONE:
-  case USE_REFUSED:
-    assert(false);
-    break;
+    return slot_address(self, slots->descriptor);
+  default:
+    return 0;
   }
-  return fill_slots(self, relocation, asker, error);
 }
 
-// Whether the stub of a relocation's symbol leads to its target: a section's
-// symbol may stand for several.
-static bool has_stub(const Link *self, const ObjectRelocation *relocation,
-                     const ObjectTarget *target) {
-  ObjectTarget plain = object_symbol_target(self->object, relocation->symbol);
-  return self->slots[relocation->symbol].stub != 0 &&
-         plain.kind == target->kind && plain.index == target->index &&
-         plain.offset == target->offset;
+// S + A.
+static GraftStatus find_value(Link *self, const Work *work, uint64_t *value,
+                              GraftError *error) {
+  GraftStatus status = GRAFT_OK;
+  size_t offset = 0;
+  *value = find_slot(self, work);
+  if (*value != 0) {
+    *value += (uint64_t)work->relocation->addend;
+    return fill_slots(self, work->relocation, work->asker, error);
+  }
+  if (work->type.use == USE_LOCAL_MODULE) {
+    write_pair(self, self->module, 0);
+    *value = slot_address(self, self->module);
+  } else if (work->type.use == USE_LOCAL_OFFSET) {
+    status =
+        link_resolve_local(self, &work->target, work->asker, &offset, error);
+    *value = offset;
+  } else {
+    bool call = work->type.use == USE_CALL;
+    status = link_resolve(self, &work->target, call, work->asker, value, error);
+  }
+  *value += (uint64_t)work->target.addend;
+  return status;
 }
 
-// A call that is too far goes by its stub.
-static bool write_by_stub(Link *self, const ObjectRelocation *relocation,
-                          const RelocationType *type, unsigned char *field,
-                          uint64_t place) {
-  const SymbolSlots *slots = &self->slots[relocation->symbol];
-  char *stub = self->stubs + (size_t)(slots->stub - 1) * LINK_STUB_SIZE;
-  if (!link_stub_write(object_machine(self->object), stub,
-                       &self->table[slots->address - 1])) {
-    return false;
-  }
-  uint64_t target = (uintptr_t)stub + (uint64_t)relocation->addend;
-  return relocation_write(type, field,
-                          relocation_value(type, target, place, 0));
+static bool write_value(const Link *self, const Work *work, uint64_t value) {
+  uint64_t table = (uintptr_t)self->table;
+  return relocation_write(
+      &work->type, work->bytes,
+      relocation_value(&work->type, value, work->place, table));
+}
+
+// The stub of the relocation's symbol, 0 when that does not lead to its
+// target: a section's symbol may stand for several.
+static uint32_t stub_of(const Link *self, const Work *work) {
+  uint32_t symbol = work->relocation->symbol;
+  ObjectTarget plain = object_symbol_target(self->object, symbol);
+  const ObjectTarget *target = &work->target;
+  bool same = plain.kind == target->kind && plain.index == target->index &&
+              plain.offset == target->offset;
+  return same && work->type.use == USE_CALL ? self->slots[symbol].stub : 0;
+}
+
+// A call that is too far goes by its stub. Sets `done`.
+static GraftStatus write_stub(Link *self, const Work *work, bool *done,
+                              GraftError *error) {
+  *done = false;
+  uint32_t number = stub_of(self, work);
+  if (number == 0) return GRAFT_OK;
+  GraftStatus status = fill_slots(self, work->relocation, work->asker, error);
+  if (status < 0) return status;
+  uint32_t slot = self->slots[work->relocation->symbol].address;
+  char *stub = self->stubs + (size_t)(number - 1) * LINK_STUB_SIZE;
+  *done =
+      link_stub_write(object_machine(self->object), stub,
+                      &self->table[slot - 1]) &&
+      write_value(self, work, (uintptr_t)stub + (uint64_t)work->target.addend);
+  return GRAFT_OK;
 }
 
 static GraftStatus relocate(Link *self, const Field *at,
                             const ObjectRelocation *relocation,
                             GraftError *error) {
-  RelocationType type =
-      object_relocation_type(self->object, at->section, relocation);
-  if (type.use == USE_NONE) return GRAFT_OK;
-  LinkAsker asker = {at->section, relocation->offset};
-  if (type.use == USE_REFUSED) {
-    return refuse_type(self, relocation, &type, asker, error);
-  }
-  ObjectTarget target = object_target(self->object, at->section, relocation);
-  uint64_t address;
-  GraftStatus status =
-      find_symbol(self, relocation, &type, &target, asker, &address, error);
-  if (status < 0) return status;
-  bool slot = type.use == USE_TABLE || type.use == USE_LOCAL_PAIR ||
-              type.use == USE_LOCAL_DESCRIPTOR;
-  // A slot's own addend is in the slot.
-  address += (uint64_t)(slot ? relocation->addend : target.addend);
-  uint64_t within = relocation->offset - at->start;
-  uint64_t place = at->place + within;
-  unsigned char *field = (unsigned char *)at->bytes + within;
-  int64_t value =
-      relocation_value(&type, address, place, (uintptr_t)self->table);
-  if (relocation_write(&type, field, value)) return GRAFT_OK;
-  if (type.use == USE_CALL && has_stub(self, relocation, &target)) {
-    status = fill_slots(self, relocation, asker, error);
-    if (status < 0) return status;
-    if (write_by_stub(self, relocation, &type, field, place)) return GRAFT_OK;
-  }
-  return link_refuse(self, asker, GRAFT_EIO, error,
+  Work work = begin_work(self, at, relocation);
+  if (work.type.use == USE_NONE) return GRAFT_OK;
+  if (work.type.use == USE_REFUSED) return refuse_type(self, &work, error);
+  uint64_t value;
+  GraftStatus status = find_value(self, &work, &value, error);
+  if (status < 0 || write_value(self, &work, value)) return status;
+  bool done;
+  status = write_stub(self, &work, &done, error);
+  if (status < 0 || done) return status;
+  return link_refuse(self, work.asker, GRAFT_EIO, error,
                      "%s is too far away for a relocation %s: compile with "
                      "-fPIC and without -fvisibility",
-                     link_target_name(self, &target), type.name);
+                     link_target_name(self, &work.target), work.type.name);
 }
 
 static GraftStatus relocate_range(Link *self, const Field *at,
@@ -192,8 +210,7 @@ static GraftStatus relocate_range(Link *self, const Field *at,
   return GRAFT_OK;
 }
 
-// --- Sections
-// --------------------------------------------------------------------------
+// --- Sections ----------------------------------------------------------------
 
 static GraftStatus fill_section(Link *self, size_t index, GraftError *error) {
   const ObjectSection *section = &self->object->sections[index];
@@ -205,8 +222,7 @@ static GraftStatus fill_section(Link *self, size_t index, GraftError *error) {
   return relocate_range(self, &at, all, error);
 }
 
-// --- Variables
-// -------------------------------------------------------------------------
+// --- Variables ---------------------------------------------------------------
 
 static GraftStatus fill_data(Link *self, size_t index, GraftError *error) {
   const ObjectData *data = &self->object->data[index];
@@ -230,8 +246,7 @@ static GraftStatus fill_data(Link *self, size_t index, GraftError *error) {
   return GRAFT_OK;
 }
 
-// --- Constructors
-// ------------------------------------------------------------------------
+// --- Constructors ------------------------------------------------------------
 
 typedef void (*Initializer)(void);
 
@@ -305,8 +320,7 @@ static GraftStatus list_initializers(Link *self, SectionKind kind,
   return GRAFT_OK;
 }
 
-// --- All of it
-// -----------------------------------------------------------------------------
+// --- All of it ---------------------------------------------------------------
 
 static GraftStatus protect(Link *self, GraftError *error) {
   static const RegionAccess access[PART_COUNT] = {REGION_EXECUTE, REGION_READ,

@@ -10,8 +10,7 @@
 #include "base/error.h"
 #include "native/link_inner.h"
 
-// --- Messages
-// ----------------------------------------------------------------------
+// --- Messages ----------------------------------------------------------------
 
 // The function around a place in code, or NULL.
 static const ObjectFunction *function_at(const Link *self, LinkAsker asker) {
@@ -72,8 +71,7 @@ const char *link_target_name(const Link *self, const ObjectTarget *target) {
   return "a fixed address";
 }
 
-// --- Functions
-// ---------------------------------------------------------------------
+// --- Functions ---------------------------------------------------------------
 
 bool link_is_direct(const Link *self, const ObjectTarget *target) {
   if (target->kind == TARGET_FUNCTION) {
@@ -104,8 +102,7 @@ static GraftStatus resolve_function(Link *self, const ObjectTarget *target,
   return GRAFT_OK;
 }
 
-// --- What the object does not define
-// ---------------------------------------------------
+// --- What the object does not define -----------------------------------------
 
 // The process; and libm, which the host may have done without.
 static void *find_in_process(const char *name) {
@@ -149,8 +146,7 @@ static GraftStatus resolve_undefined(Link *self, const ObjectTarget *target,
   return GRAFT_OK;
 }
 
-// --- The rest
-// ------------------------------------------------------------------------
+// --- The rest ----------------------------------------------------------------
 
 // tcc puts string literals among variables.
 static bool is_text(const Link *self, const ObjectSection *section,

@@ -35,8 +35,7 @@ GraftStatus object_refuse(const ObjectFile *self, GraftError *error,
   return error_set(error, GRAFT_EIO, "%s: %s", self->path, text);
 }
 
-// --- The file
-// ------------------------------------------------------------------
+// --- The file ----------------------------------------------------------------
 
 // `count` items of `size` bytes at `offset`, or NULL when the file has not so
 // many.
@@ -100,8 +99,7 @@ static GraftStatus read_header(ObjectFile *self, Tables *tables,
   return GRAFT_OK;
 }
 
-// --- Sections
-// ------------------------------------------------------------------
+// --- Sections ----------------------------------------------------------------
 
 static Elf64_Shdr section_header(const Tables *tables, size_t index) {
   Elf64_Shdr header;
@@ -151,6 +149,10 @@ static SectionKind kind_of(const Elf64_Shdr *header, const char *name) {
 static GraftStatus check_section(ObjectFile *self, const Elf64_Shdr *header,
                                  ObjectSection *section, GraftError *error) {
   bool loaded = section->kind != SECTION_OTHER;
+  if (header->sh_flags & SHF_COMPRESSED) {
+    return object_refuse(self, error, "%s is compressed: compile with -gz=none",
+                         section->name);
+  }
   if (loaded && (header->sh_addralign & (header->sh_addralign - 1)) != 0) {
     return cut_short(self, error);
   }
@@ -226,8 +228,7 @@ static GraftStatus read_sections(ObjectFile *self, Tables *tables,
   return GRAFT_OK;
 }
 
-// --- Symbols
-// -------------------------------------------------------------------
+// --- Symbols -----------------------------------------------------------------
 
 // The section of a symbol; GRAFT_EIO for those that cannot be.
 static GraftStatus place_symbol(const ObjectFile *self, const Tables *tables,
@@ -243,6 +244,11 @@ static GraftStatus place_symbol(const ObjectFile *self, const Tables *tables,
   case SHN_ABS:
     return GRAFT_OK;
   case SHN_COMMON:
+    if (strcmp(symbol->name, "__gnu_lto_slim") == 0) {
+      return object_refuse(self, error,
+                           "it has no code yet: compile without "
+                           "-flto");
+    }
     return object_refuse(self, error,
                          "%s is a COMMON symbol: compile with -fno-common",
                          symbol->name);
@@ -333,8 +339,7 @@ static GraftStatus read_symbols(ObjectFile *self, Tables *tables,
   return GRAFT_OK;
 }
 
-// --- Relocations
-// ---------------------------------------------------------------
+// --- Relocations -------------------------------------------------------------
 
 static int compare_relocations(const void *a, const void *b) {
   const ObjectRelocation *x = a, *y = b;
@@ -433,8 +438,7 @@ static GraftStatus read_all_relocations(ObjectFile *self, const Tables *tables,
   return GRAFT_OK;
 }
 
-// --- All of it
-// -----------------------------------------------------------------
+// --- All of it ---------------------------------------------------------------
 
 // Distinct places for all sections, below 4 GiB, since some debug information
 // has room for 32 bits only.

@@ -22,8 +22,7 @@ static uint64_t hash_text(uint64_t hash, const char *text) {
   return hash_bytes(hash, text, strlen(text));
 }
 
-// --- Targets
-// -----------------------------------------------------------------------
+// --- Targets -----------------------------------------------------------------
 
 static uint64_t hash_range(Hasher *self, const ObjectSection *section,
                            uint64_t start, uint64_t size, int depth);
@@ -87,8 +86,7 @@ static uint64_t hash_target(Hasher *self, uint64_t hash,
   return hash;
 }
 
-// --- Code and contents
-// ---------------------------------------------------------------
+// --- Code and contents -------------------------------------------------------
 
 // A distance within a table counts from its start, wherever that lies.
 static ObjectTarget target_within(const Hasher *self,
@@ -100,7 +98,8 @@ static ObjectTarget target_within(const Hasher *self,
     RelocationType type =
         object_relocation_type(self->object, section, relocation);
     if (type.basis == BASIS_RELATIVE) {
-      target.addend -= (int64_t)(relocation->offset - start);
+      uint64_t within = relocation->offset - start;
+      target.addend = (int64_t)((uint64_t)target.addend - within);
     }
   }
   return target;
@@ -133,8 +132,7 @@ static uint64_t hash_range(Hasher *self, const ObjectSection *section,
   return hash;
 }
 
-// --- Functions
-// -----------------------------------------------------------------------
+// --- Functions ---------------------------------------------------------------
 
 // All code of one name; the order of the pieces is the compiler's mood, so
 // they are summed up.

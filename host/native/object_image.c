@@ -53,23 +53,12 @@ static void set_header(const ObjectFile *self, unsigned char *image,
   memcpy(image + section->header, &header, sizeof header);
 }
 
-static bool is_compressed(const ObjectFile *self, size_t index) {
-  Elf64_Shdr header;
-  memcpy(&header, self->bytes + self->sections[index].header, sizeof header);
-  return (header.sh_flags & SHF_COMPRESSED) != 0;
-}
-
 static GraftStatus fill_image(const ObjectFile *self, const uint64_t *addresses,
                               unsigned char *image, GraftError *error) {
   for (size_t i = 1; i < self->section_count; i++) {
     const ObjectSection *section = &self->sections[i];
     set_header(self, image, i, addresses[i]);
     if (!section->debug || section->bytes == NULL) continue;
-    if (is_compressed(self, i)) {
-      return object_refuse(self, error,
-                           "its debug information is compressed: compile with "
-                           "-gz=none");
-    }
     unsigned char *bytes = image + (section->bytes - self->bytes);
     GraftStatus status =
         relocate_section(self, section, addresses, bytes, error);

@@ -12,8 +12,7 @@
 
 #include "base/error.h"
 
-// --- Names
-// -----------------------------------------------------------------------
+// --- Names -------------------------------------------------------------------
 
 static bool is_number(const char *text, size_t size) {
   for (size_t i = 0; i < size; i++) {
@@ -45,8 +44,7 @@ const char *object_plain_name(Arena *arena, const char *symbol) {
   return size == whole ? symbol : arena_copy_string(arena, symbol, size);
 }
 
-// --- What a symbol is
-// --------------------------------------------------------------
+// --- What a symbol is --------------------------------------------------------
 
 static bool is_global(const ObjectSymbol *symbol) {
   return symbol->bind != STB_LOCAL;
@@ -89,8 +87,7 @@ static bool is_wanted(const ObjectSymbol *symbol) {
          strcmp(symbol->name, "_GLOBAL_OFFSET_TABLE_") != 0;
 }
 
-// --- Lists
-// -----------------------------------------------------------------------
+// --- Lists -------------------------------------------------------------------
 
 static bool add_function(ObjectFile *self, ObjectSymbol *symbol) {
   symbol->item = (int32_t)self->function_count;
@@ -181,8 +178,7 @@ static GraftStatus fill_lists(ObjectFile *self, GraftError *error) {
   return GRAFT_OK;
 }
 
-// --- By place
-// ----------------------------------------------------------------------
+// --- By place ----------------------------------------------------------------
 
 // An item to be sorted: those that count first at a place come first.
 typedef struct Placed {

@@ -13,8 +13,7 @@
 #include "base/array.h"
 #include "base/error.h"
 
-// --- Targets
-// -----------------------------------------------------------------------
+// --- Targets -----------------------------------------------------------------
 
 // The last item that starts at or before `offset`; the first of those that
 // start there. -1 when there is none.
@@ -115,6 +114,11 @@ static ObjectTarget item_target(const ObjectFile *self,
   return target;
 }
 
+// Damaged objects have values that only wrap around.
+static void add_to(ObjectTarget *target, uint64_t amount) {
+  target->addend = (int64_t)((uint64_t)target->addend + amount);
+}
+
 // How far behind the field the mentioned place is counted from: x86-64 counts
 // from the instruction's end, most often that of the field. Only for section
 // symbols, whose addend says the place.
@@ -133,15 +137,16 @@ static ObjectTarget section_target(const ObjectFile *self,
   bool distance =
       type->basis == BASIS_RELATIVE && section->kind != SECTION_CODE;
   int64_t bias = bias_of(self, section, type);
-  uint64_t offset = symbol->value + (uint64_t)(relocation->addend + bias);
+  uint64_t offset =
+      symbol->value + (uint64_t)relocation->addend + (uint64_t)bias;
   const ObjectSection *into = &self->sections[symbol->section];
   // Before or behind the section: counted from its start, or end.
   if ((int64_t)offset < 0) offset = 0;
   if (offset > into->size) offset = into->size;
   ObjectTarget target = place_target(self, symbol->section, offset, distance);
   // `addend` is now what brings from the target's start to S + A.
-  target.addend +=
-      (int64_t)(symbol->value + (uint64_t)relocation->addend - offset);
+  uint64_t rest = symbol->value + (uint64_t)relocation->addend - offset;
+  add_to(&target, rest);
   return target;
 }
 
@@ -171,12 +176,11 @@ ObjectTarget object_target(const ObjectFile *self, const ObjectSection *section,
     }
   }
   ObjectTarget target = object_symbol_target(self, relocation->symbol);
-  target.addend += relocation->addend;
+  add_to(&target, (uint64_t)relocation->addend);
   return target;
 }
 
-// --- Ranges
-// ------------------------------------------------------------------------
+// --- Ranges ------------------------------------------------------------------
 
 static size_t first_from(const ObjectSection *section, uint64_t offset) {
   size_t low = 0, high = section->relocation_count;
@@ -199,8 +203,7 @@ RelocationRange object_relocations(const ObjectSection *section, uint64_t start,
   return (RelocationRange){&section->relocations[first], last - first};
 }
 
-// --- Pieces
-// ------------------------------------------------------------------------
+// --- Pieces ------------------------------------------------------------------
 
 typedef ARRAY(ObjectPiece) Pieces;
 
@@ -314,8 +317,7 @@ ObjectPiece *object_piece(const ObjectFile *self, uint32_t section,
   return piece;
 }
 
-// --- References
-// --------------------------------------------------------------------
+// --- References --------------------------------------------------------------
 
 // Collects the references of one function or variable after the other. A
 // target that the present one has already is found by its stamp.

@@ -9,8 +9,7 @@
 
 #include "native_support.h"
 
-// --- What gdb looks at
-// ---------------------------------------------------------------
+// --- What gdb looks at -------------------------------------------------------
 
 static bool load(World *world, const char *folder, const char *file,
                  Loaded *loaded) {
@@ -50,8 +49,7 @@ static int child(const char *folder) {
   return 0;
 }
 
-// --- Running gdb
-// -----------------------------------------------------------------------
+// --- Running gdb -------------------------------------------------------------
 
 static char output[1 << 16];
 

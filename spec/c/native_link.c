@@ -56,8 +56,7 @@ static bool is_tcc(void) {
   return strncmp(object_name, "tcc", 3) == 0;
 }
 
-// --- What the first version does
-// ---------------------------------------------------
+// --- What the first version does ---------------------------------------------
 
 static void check_variables(World *world) {
   check_int("a static counts", call(world, "fixture_count", 0), 41);
@@ -130,8 +129,7 @@ static void check_control(World *world) {
   check_int("which wrote", call(world, "fixture_count", 0), 1);
 }
 
-// --- Thread-locals
-// -------------------------------------------------------------------
+// --- Thread-locals -----------------------------------------------------------
 
 static void *other_thread(void *argument) {
   World *world = argument;
@@ -152,8 +150,7 @@ static void check_locals(World *world) {
   check("their addresses differ", address(4) != address(5));
 }
 
-// --- A later version
-// -------------------------------------------------------------------
+// --- A later version ---------------------------------------------------------
 
 static uint64_t hash_of(const Loaded *loaded, const char *symbol) {
   int index = object_find_function(loaded->object, symbol);
@@ -211,8 +208,7 @@ static void check_second(World *world, const Kept *kept) {
   check_int("its computed goto", call(world, "fixture_goto", 1), 2);
 }
 
-// --- Looking at places
-// -------------------------------------------------------------------
+// --- Looking at places -------------------------------------------------------
 
 static int innermost(int value) {
   void *frames[32];
@@ -263,8 +259,7 @@ static void check_redirect(World *world, const Loaded *loaded,
   region_give(world->region, moved, sizeof *moved);
 }
 
-// --- One compiler
-// ---------------------------------------------------------------------------
+// --- One compiler ------------------------------------------------------------
 
 static bool load(World *world, const char *file, Loaded *loaded) {
   char path[600];
