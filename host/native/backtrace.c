@@ -29,6 +29,11 @@ static _Unwind_Reason_Code step(struct _Unwind_Context *context,
   return walk->visit(walk->context, &frame) ? _URC_NO_REASON : _URC_NORMAL_STOP;
 }
 
+void backtrace_walk_here(BacktraceVisit *visit, void *context) {
+  Walk walk = {visit, context, 0, true};
+  _Unwind_Backtrace(step, &walk);
+}
+
 void backtrace_walk(const void *machine, BacktraceVisit *visit, void *context) {
   Walk walk = {visit, context, machine_pc(machine), false};
   _Unwind_Backtrace(step, &walk);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Backtrace: the calls that led to a place, from a signal handler. By the tables
-// that compilers emit for exceptions; where code has none (tcc's), the walk
-// ends. It may crash on a stack that was written over: see crash_try.
+// Backtrace: the calls that led to a place, from a signal handler. By the
+// tables that compilers emit for exceptions; where code has none (tcc's), the
+// walk ends. It may crash on a stack that was written over: see crash_try.
 
 #ifndef GRAFT_NATIVE_BACKTRACE_H
 #define GRAFT_NATIVE_BACKTRACE_H
@@ -18,6 +18,9 @@ typedef struct BacktraceFrame {
 
 // False: the walk may end.
 typedef bool BacktraceVisit(void *context, const BacktraceFrame *frame);
+
+// From here, in plain code.
+void backtrace_walk_here(BacktraceVisit *visit, void *context);
 
 // From where the signal came, innermost first. In the signal's handler.
 void backtrace_walk(const void *machine, BacktraceVisit *visit, void *context);

@@ -67,7 +67,7 @@ typedef struct GuardRecord {
   bool has_snapshot;
   bool watched;
   int tries;
-  int named; // by the watchdog, times asked
+  int asked; // by the watchdog, how often
   uint64_t serial;
   GuardCall *call;
   GuardFn *fn;

@@ -28,7 +28,7 @@ void __asan_handle_no_return(void);
 #endif
 
 // Guards whose natives a crash may be in. Handlers read this.
-enum { GUARDS = 64, NEAR = 1 << 20, OVERFLOW_ROOM = 2 << 20, SCAN = 512 };
+enum { GUARDS = 64, NEAR = 1 << 20, OVERFLOW_ROOM = 2 << 20, SCAN = 8192 };
 
 static _Atomic(Guard *) guards[GUARDS];
 
@@ -329,10 +329,11 @@ static void name(Guard *guard, GuardRecord *record, GuardCrash *crash) {
   }
 }
 
-// The thread may be in native code at another moment, so it is asked again,
-// less often as time goes by.
+// The thread may be in native code at another moment, or too busy to answer,
+// so it is asked again, before it is named and after that, less often as time
+// goes by.
 int guard_on_late(void *context, WatchdogCall *call, int elapsed_ms) {
-  enum { SOON = 20, LATER = 500, PATIENCE = 50 };
+  enum { SOON = 20, LATER = 500, SURE = 10, PATIENCE = 50 };
   Guard *guard = context;
   GuardRecord *record =
       (GuardRecord *)((char *)call - offsetof(GuardRecord, watch));
@@ -348,6 +349,6 @@ int guard_on_late(void *context, WatchdogCall *call, int elapsed_ms) {
   if (question.answer == LATE_OVER) return 0;
   if (question.answer != LATE_ELSEWHERE) return guard->desc.watchdog_ms;
   if (!atomic_load(&record->running)) return SOON;
-  if (record->named++ == 0) name(guard, record, &question.crash);
-  return record->named < PATIENCE ? SOON : LATER;
+  if (++record->asked == SURE) name(guard, record, &question.crash);
+  return record->asked < PATIENCE ? SOON : LATER;
 }

@@ -25,16 +25,6 @@ typedef struct Asking {
   bool can_poke;
 } Asking;
 
-// --- The calling thread ------------------------------------------------------
-
-// Registers that a caller wants kept are on the stack once something is called
-// here, which the builtin makes sure of.
-static __attribute__((noinline)) void ask_caller(Asking *self) {
-  __builtin_unwind_init();
-  stacks_look_again(&self->look);
-  stacks_look_from(&self->look, (uintptr_t)__builtin_frame_address(0));
-}
-
 // --- A thread that sleeps ----------------------------------------------------
 
 typedef struct Sleep {
@@ -76,7 +66,8 @@ static void look_at_sleep(Asking *self, pid_t thread, const Sleep *sleep) {
 static bool is_outside_asleep(Asking *self, pid_t thread) {
   for (int i = 0; i < ATTEMPTS; i++) {
     Sleep before, after;
-    if (!read_sleep(thread, &before)) return false;
+    self->look.asleep = read_sleep(thread, &before);
+    if (!self->look.asleep) return false;
     look_at_sleep(self, thread, &before);
     if (self->look.inside) return false;
     if (read_sleep(thread, &after) && after.sp == before.sp &&
@@ -130,7 +121,7 @@ static GraftStatus ask_thread(Asking *self, pid_t thread, GraftError *error) {
   if (place == NULL) return error_memory(error);
   *place = thread;
   if (thread == (pid_t)syscall(SYS_gettid)) {
-    ask_caller(self);
+    stacks_look_here(&self->look);
     if (!self->look.inside) return GRAFT_OK;
     note(self, thread, false);
     self->answer->is_caller = true;

@@ -16,6 +16,9 @@ enum {
   WORDS = 512,         // read at once
   FARTHEST = 64 << 20, // a mapping may go on behind the stack
   RED_ZONE = 128,      // what a leaf function uses below the stack pointer
+  // How far from the stack pointer a return to the unwinder lies at most, while
+  // it holds a lock. What is farther up has been left there.
+  UNWINDER_ROOM = 4096,
 };
 
 // --- What can be read --------------------------------------------------------
@@ -82,6 +85,10 @@ bool stacks_look_word(StacksLook *self, uintptr_t word) {
         word > (uintptr_t)desc->ranges[i].end) {
       continue;
     }
+    if (self->not_bounds && (word == (uintptr_t)desc->ranges[i].start ||
+                             word == (uintptr_t)desc->ranges[i].end)) {
+      continue;
+    }
     if (!self->inside) {
       self->address = word;
       self->range = i;
@@ -89,9 +96,15 @@ bool stacks_look_word(StacksLook *self, uintptr_t word) {
     self->inside = true;
     return true;
   }
-  self->in_unwinder = self->in_unwinder || (word >= self->unwinder.start &&
-                                            word < self->unwinder.end);
   return false;
+}
+
+static void look_for_unwinder(StacksLook *self, uintptr_t sp, uintptr_t at,
+                              uintptr_t word) {
+  if (at < sp + UNWINDER_ROOM && word >= self->unwinder.start &&
+      word < self->unwinder.end) {
+    self->in_unwinder = true;
+  }
 }
 
 // By way of the kernel, which does not mind what is not there any more, nor do
@@ -107,12 +120,16 @@ static bool look_between(StacksLook *self, uintptr_t from, uintptr_t to) {
   uintptr_t words[WORDS];
   from &= ~(uintptr_t)(sizeof *words - 1);
   bool any = false;
+  uintptr_t begin = from;
   while (from < to) {
     size_t left = (to - from) / sizeof *words;
     size_t count = read_words(from, words, left < WORDS ? left : WORDS);
     if (count == 0) break;
     any = true;
-    for (size_t i = 0; i < count; i++) stacks_look_word(self, words[i]);
+    for (size_t i = 0; i < count; i++) {
+      stacks_look_word(self, words[i]);
+      look_for_unwinder(self, begin, from + i * sizeof *words, words[i]);
+    }
     from += count * sizeof *words;
   }
   return any;
@@ -121,6 +138,34 @@ static bool look_between(StacksLook *self, uintptr_t from, uintptr_t to) {
 bool stacks_look_from(StacksLook *self, uintptr_t sp) {
   uintptr_t end = end_of_map(self, sp);
   return end != 0 && look_between(self, sp - RED_ZONE, end);
+}
+
+// --- The calling thread ------------------------------------------------------
+
+typedef struct Here {
+  StacksLook *look;
+  uintptr_t last; // address; 0: the thread's beginning was reached
+} Here;
+
+static bool visit_here(void *context, const BacktraceFrame *frame) {
+  Here *here = context;
+  here->last = frame->address;
+  stacks_look_word(here->look, frame->address);
+  return true;
+}
+
+// Registers that a caller wants kept are on the stack once something is called
+// here, which the builtin makes sure of.
+__attribute__((noinline)) void stacks_look_here(StacksLook *self) {
+  __builtin_unwind_init();
+  stacks_look_again(self);
+  Here here = {self, 1};
+  backtrace_walk_here(visit_here, &here);
+  if (!self->inside && here.last != 0) {
+    self->not_bounds = true;
+    stacks_look_from(self, (uintptr_t)__builtin_frame_address(0));
+    self->not_bounds = false;
+  }
 }
 
 // --- A thread that was interrupted -------------------------------------------
@@ -158,7 +203,8 @@ static void look_at_registers(StacksLook *self, const void *machine) {
 void stacks_look_poked(void *argument, void *machine) {
   StacksLook *self = argument;
   stacks_look_again(self);
-  look_at_registers(self, machine);
+  stacks_look_word(self, machine_pc(machine));
+  if (!self->asleep) look_at_registers(self, machine);
   if (self->inside) return;
   if (!stacks_look_from(self, machine_sp(machine))) self->inside = true;
   if (!self->inside || self->in_unwinder || self->address == 0) return;

@@ -19,6 +19,8 @@ typedef struct StacksLook {
   // The code of the unwinder. It has locks, so a thread that may be inside
   // cannot use it in a signal handler.
   StacksMap unwinder;
+  bool not_bounds; // words that are a range's start or end do not count
+  bool asleep;     // the thread slept, so that registers are left from before
   // The answer.
   bool inside;
   bool in_unwinder;
@@ -40,6 +42,10 @@ bool stacks_look_word(StacksLook *self, uintptr_t word);
 // All words from `sp` to the end of its mapping, as far as they can be read.
 // False when they cannot be read at all. Safe in signal handlers.
 bool stacks_look_from(StacksLook *self, uintptr_t sp);
+
+// The calling thread at itself, by unwinding, since its stack holds the ranges
+// that are asked for; word by word where it cannot be unwound.
+void stacks_look_here(StacksLook *self);
 
 // For PokeHandler: the poked thread looks at itself. A stack can hold words of
 // calls that are over, so what is found is made sure of by unwinding.

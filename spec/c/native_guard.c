@@ -707,7 +707,7 @@ NATIVE int changes_thread(int value) {
   return 0;
 }
 NATIVE int frees_twice(int value) {
-  char *block = malloc(3000);
+  char *block = calloc(1, 3000);
   free(block + (value > 0 ? 16 : 0));
   return 0;
 }
@@ -772,7 +772,8 @@ static void memory(void) {
   }
 }
 
-int main(void) {
+int main(int count, char **arguments) {
+  only_child = count > 1 ? arguments[1] : NULL;
   name_natives();
   if (!guard_is_supported()) {
     printf("ok no gates on this processor, nothing is guarded\n");
