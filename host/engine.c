@@ -130,9 +130,31 @@ static void emit_swap(GraftEngine *self, const EngineSwap *swap) {
                                   .to = backing_kind_text(swap->to)});
 }
 
+static void on_follower_failed(void *context, const GraftError *error) {
+  char place[1400];
+  char message[1440];
+  engine_place_message(error, place, sizeof place);
+  snprintf(message, sizeof message, "graft.conform: callback failed: %s",
+           place);
+  engine_emit(context, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
+                                     .name = "graft.conform",
+                                     .file = error->file,
+                                     .line = error->line,
+                                     .message = message});
+}
+
+// They are told inside of a transaction, as after a patch.
+static void tell_followers(GraftEngine *self) {
+  bool updating = self->updating;
+  self->updating = true;
+  vm_tell_followers(self->vm, on_follower_failed, self);
+  self->updating = updating;
+}
+
 void engine_show_swaps(GraftEngine *self) {
   GraftError error;
   if (engine_exchange_swaps(self, &error) < 0) engine_emit_error(self, &error);
+  if (self->swaps.count > 0) tell_followers(self);
   // A listener has swapped: the loop that called it goes on with that.
   if (self->showing_swaps) return;
   self->showing_swaps = true;

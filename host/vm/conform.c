@@ -93,7 +93,14 @@ static bool is_silent(const Vm *vm, lua_State *L, int function) {
   return silent;
 }
 
-static void note_failure(Patcher *self, const GraftError *error) {
+// Who tells of a callback that raised.
+typedef struct Telling {
+  VmFollowerFailed *failed;
+  void *context;
+} Telling;
+
+static void note_failure(void *context, const GraftError *error) {
+  Patcher *self = context;
   Note note = {.kind = NOTE_FAILED,
                .file = self->files.items[0]->patch.script->path,
                .line = error->line};
@@ -104,14 +111,16 @@ static void note_failure(Patcher *self, const GraftError *error) {
 }
 
 // stack: …, list, function or nil → …, list, function or nil
-static void call_list(Patcher *self, lua_State *L) {
+static void call_list(Vm *vm, lua_State *L, const Telling *telling) {
   int function = lua_gettop(L);
   int count = (int)lua_rawlen(L, function - 1);
   for (int i = 1; i <= count; i++) {
     lua_rawgeti(L, function - 1, i);
     lua_pushvalue(L, function);
     GraftError error;
-    if (vm_pcall(self->vm, L, 1, 0, &error) < 0) note_failure(self, &error);
+    if (vm_pcall(vm, L, 1, 0, &error) < 0) {
+      telling->failed(telling->context, &error);
+    }
     lua_settop(L, function);
   }
 }
@@ -138,7 +147,7 @@ static void collect(Vm *vm, lua_State *L) {
 }
 
 // stack: followed, entry
-static void tell_entry(Patcher *self, lua_State *L) {
+static void tell_entry(Vm *vm, lua_State *L, const Telling *telling) {
   int entry = lua_gettop(L);
   lua_rawgeti(L, entry, 1);
   lua_rawgeti(L, entry, 2);
@@ -153,13 +162,12 @@ static void tell_entry(Patcher *self, lua_State *L) {
   } else {
     lua_pushvalue(L, entry + 1);
     lua_pushvalue(L, entry + 2);
-    set_told(self->vm, L);
+    set_told(vm, L);
   }
-  call_list(self, L);
+  call_list(vm, L, telling);
 }
 
 static void tell(Vm *vm, lua_State *L, void *context) {
-  Patcher *self = context;
   luaL_checkstack(L, 24, "conform");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &followed_key);
   if (lua_isnil(L, -1)) return;
@@ -176,11 +184,17 @@ static void tell(Vm *vm, lua_State *L, void *context) {
   for (int i = 1; i <= (int)lua_rawlen(L, 1); i++) {
     lua_pushvalue(L, 2);
     lua_rawgeti(L, 1, i);
-    tell_entry(self, L);
+    tell_entry(vm, L, context);
     lua_settop(L, 2);
   }
 }
 
 void conform_tell(Patcher *self) {
-  if (self->files.count > 0) vm_protect(self->vm, tell, self, NULL);
+  Telling telling = {note_failure, self};
+  if (self->files.count > 0) vm_protect(self->vm, tell, &telling, NULL);
+}
+
+void vm_tell_followers(Vm *self, VmFollowerFailed *failed, void *context) {
+  Telling telling = {failed, context};
+  vm_protect(self, tell, &telling, NULL);
 }

@@ -36,9 +36,10 @@ typedef struct VmDesc {
 // the VM is built in a way that Graft does not know.
 GraftStatus vm_open(const VmDesc *desc, Vm **vm, GraftError *error);
 
-// Closes a state of its own; leaves a host's as it was, if that is still open. Finalizers
-// of scripts run here, and may call natives, so this comes before anything
-// that a script can reach is freed; they find no engine any more. NULL-safe.
+// Closes a state of its own; leaves a host's as it was, if that is still open.
+// Finalizers of scripts run here, and may call natives, so this comes before
+// anything that a script can reach is freed; they find no engine any more.
+// NULL-safe.
 void vm_stop(Vm *self);
 
 // Stops the VM, and frees what is left. NULL-safe.
@@ -74,6 +75,11 @@ GraftStatus vm_run_text(Vm *self, const char *text, const char *chunk_name,
 typedef GraftStatus VmFailed(void *context, ProbationFailure *failure,
                              const GraftError *error);
 void vm_set_failed(Vm *self, VmFailed *failed, void *context);
+
+// Calls back who follows functions (conform.h) that were exchanged outside of a
+// patch. `failed` is called for each callback that raises.
+typedef void VmFollowerFailed(void *context, const GraftError *error);
+void vm_tell_followers(Vm *self, VmFollowerFailed *failed, void *context);
 
 // A VM's compiler without anything to run, for one thread, any.
 typedef struct VmChecker VmChecker;

@@ -2,6 +2,7 @@
 --
 -- graft.reset (S3) and graft.conform (P11).
 
+local engine = require "spec.support.engine"
 local patching = require "spec.support.patching"
 
 local m = [[
@@ -142,6 +143,47 @@ graft.reload()
 equal("ab", told)
 equal(1, failed)
 equal(10, n.f())]])
+    it("follows swaps of native and script", function()
+      local folder = engine.project {
+        ["natives/n.c"] = "int n_f(void) { return 7; }\n",
+        ["n.lua"] = n,
+        ["main.lua"] = [[
+local graft, n = require "graft", require "n"
+local told = {}
+graft.conform(n.f, function(f) told[#told + 1] = f and f() or "nothing" end)
+local function expect(text)
+  if table.concat(told, " ") ~= text then error(table.concat(told, " ")) end
+end
+assert(graft.swap("n.f", "native"))
+expect "7"
+assert(graft.swap("n.f", "native"))
+expect "7"
+assert(graft.swap("n.f", "auto"))
+expect "7 1"
+local function write(text)
+  local file = assert(io.open(arg[1], "w"))
+  file:write(text)
+  file:close()
+  assert(graft.reload().ok)
+end
+write "local N = {}\nfunction N.f() return 10 end\nreturn N\n"
+expect "7 1 10"
+write "local N = {}\nreturn N\n"
+expect "7 1 10 7"
+write "local N = {}\nfunction N.f() return 11 end\nreturn N\n"
+expect "7 1 10 7 11"
+assert(graft.swap("n.f", "native"))
+graft.conform(n.f, function() error "no" end)
+assert(graft.swap("n.f", "auto"))
+expect "7 1 10 7 11 7 11"
+]],
+      }
+      local program = engine.run(vm, { "--natives",
+        engine.build_natives(folder, "n"), folder:at "main.lua",
+        folder:at "n.lua" })
+      assert.equal(0, program.status, program.text.err)
+      assert.equal(1, program:count("err", "graft.conform: callback failed: .*main%.lua:26: no"), program.text.err)
+    end)
     case("holds no function back from collection", { n = n }, [[
 local n = require "n"
 local weak = setmetatable({}, { __mode = "k" })
