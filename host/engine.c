@@ -130,17 +130,30 @@ static void emit_swap(GraftEngine *self, const EngineSwap *swap) {
                                   .to = backing_kind_text(swap->to)});
 }
 
-static void on_follower_failed(void *context, const GraftError *error) {
+static void emit_callback_error(GraftEngine *self, const char *name,
+                                const GraftError *error) {
   char place[1400];
   char message[1440];
   engine_place_message(error, place, sizeof place);
-  snprintf(message, sizeof message, "graft.conform: callback failed: %s",
-           place);
-  engine_emit(context, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
-                                     .name = "graft.conform",
-                                     .file = error->file,
-                                     .line = error->line,
-                                     .message = message});
+  snprintf(message, sizeof message, "%s: callback failed: %s", name, place);
+  engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
+                                  .name = name,
+                                  .file = error->file,
+                                  .line = error->line,
+                                  .message = message});
+}
+
+static void on_follower_failed(void *context, const GraftError *error) {
+  emit_callback_error(context, "graft.conform", error);
+}
+
+void engine_on_cleanup_failed(void *context, const GraftError *error) {
+  emit_callback_error(context, "graft.defer", error);
+}
+
+void engine_run_cleanups(GraftEngine *self) {
+  if (engine_is_busy(self)) return;
+  vm_run_cleanups(self->vm, engine_on_cleanup_failed, self);
 }
 
 // They are told inside of a transaction, as after a patch.
@@ -574,6 +587,7 @@ static GraftStatus run_file(GraftEngine *engine, const char *path,
         error);
   }
   engine_show_swaps(engine);
+  engine_run_cleanups(engine);
   memory_free(&engine->allocator, module);
   return status;
 }
@@ -592,6 +606,7 @@ GraftStatus graft_engine_require(GraftEngine *engine, const char *module,
                                  GraftError *error) {
   GraftStatus status = loader_require(engine->vm, module, error);
   engine_show_swaps(engine);
+  engine_run_cleanups(engine);
   return status;
 }
 

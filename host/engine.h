@@ -219,6 +219,10 @@ void engine_on_state_closed(void *context);
 void engine_adopt_chunks(GraftEngine *self);
 void engine_finish_chunks(GraftEngine *self);
 
+// Runs what chunks that have raised had registered, between calls.
+void engine_run_cleanups(GraftEngine *self);
+void engine_on_cleanup_failed(void *context, const GraftError *error);
+
 // engine_update.c: takes a list of plans, oldest first, and owns them.
 int engine_take_plans(GraftEngine *self, Plan *plans);
 // engine_rollback.c, for VmFailed.

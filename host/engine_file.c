@@ -183,6 +183,7 @@ static GraftStatus set_script(GraftEngine *self, const PlanDesc *source,
                                             .path = source->path,
                                             .owner = file});
   if (script == NULL) return error_memory(error);
+  script_run_cleanups(file->script, engine_on_cleanup_failed, self);
   script_supersede(file->script);
   file->script = script;
   engine_set_unit(self, file, unit);

@@ -225,6 +225,7 @@ int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
   atomic_store_explicit(&engine->has_updated, true, memory_order_relaxed);
   probation_resume(engine->vm);
   engine_finish_chunks(engine);
+  engine_run_cleanups(engine);
   bool pending = atomic_load_explicit(&engine->pending, memory_order_relaxed);
   if ((!pending && engine->sweeping == NULL) || engine_is_busy(engine)) {
     return 0;

@@ -95,7 +95,7 @@ static bool is_silent(const Vm *vm, lua_State *L, int function) {
 
 // Who tells of a callback that raised.
 typedef struct Telling {
-  VmFollowerFailed *failed;
+  VmCallbackFailed *failed;
   void *context;
 } Telling;
 
@@ -194,7 +194,7 @@ void conform_tell(Patcher *self) {
   if (self->files.count > 0) vm_protect(self->vm, tell, &telling, NULL);
 }
 
-void vm_tell_followers(Vm *self, VmFollowerFailed *failed, void *context) {
+void vm_tell_followers(Vm *self, VmCallbackFailed *failed, void *context) {
   Telling telling = {failed, context};
   vm_protect(self, tell, &telling, NULL);
 }

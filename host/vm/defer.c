@@ -118,7 +118,55 @@ bool defer_add(Vm *vm, lua_State *L) {
   lua_insert(L, -2);
   lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
   lua_pop(L, 1);
+  if (!script->loaded) vm->unfinished = true;
   return true;
+}
+
+// ---------------------------------------------------------------------------
+// When a chunk has raised
+// ---------------------------------------------------------------------------
+
+void defer_run_raised(Script *script, lua_State *L, VmCallbackFailed *failed,
+                      void *context) {
+  push_list(script, L);
+  int list = lua_gettop(L);
+  for (int i = (int)lua_rawlen(L, list); i >= 1; i--) {
+    lua_rawgeti(L, list, i);
+    lua_pushnil(L);
+    lua_rawseti(L, list, i);
+    lua_rawgeti(L, -1, CLEANUP_FUNCTION);
+    GraftError error;
+    if (vm_pcall(script->vm, L, 0, 0, &error) < 0) failed(context, &error);
+    lua_settop(L, list);
+  }
+  lua_pop(L, 1);
+}
+
+typedef struct Raised {
+  Script *only; // NULL: all that have raised
+  VmCallbackFailed *failed;
+  void *context;
+} Raised;
+
+static void run_raised(Vm *vm, lua_State *L, void *context) {
+  const Raised *self = context;
+  for (Script *script = vm->scripts; script != NULL; script = script->next) {
+    bool raised = !script->loaded && script->running > 0 && !script->adopted;
+    if (!raised || (self->only != NULL && self->only != script)) continue;
+    defer_run_raised(script, L, self->failed, self->context);
+  }
+}
+
+void vm_run_cleanups(Vm *self, VmCallbackFailed *failed, void *context) {
+  if (!self->unfinished || self->busy > 0 || !self->owned) return;
+  self->unfinished = false;
+  vm_protect(self, run_raised, &(Raised){NULL, failed, context}, NULL);
+}
+
+void script_run_cleanups(Script *self, VmCallbackFailed *failed,
+                         void *context) {
+  if (self == NULL) return;
+  vm_protect(self->vm, run_raised, &(Raised){self, failed, context}, NULL);
 }
 
 // ---------------------------------------------------------------------------

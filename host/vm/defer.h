@@ -20,6 +20,11 @@ bool defer_add(Vm *vm, lua_State *L);
 // A script's chunk begins to run.
 void defer_clear(Script *script, lua_State *L);
 
+// Runs the cleanups of a script whose chunk has raised, the last one first, and
+// forgets them. May raise for lack of memory.
+void defer_run_raised(Script *script, lua_State *L, VmCallbackFailed *failed,
+                      void *context);
+
 // Before the sweep: takes out what this patch will run. May raise.
 void defer_collect(PatchedFile *file, lua_State *L);
 

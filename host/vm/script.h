@@ -103,6 +103,10 @@ void script_free(Script *self);
 // The file was loaded again: what stems from this script lives on as it is.
 void script_supersede(Script *self); // NULL-safe
 
+// The file is loaded again, and its chunk had raised before: runs the cleanups
+// that it had registered. NULL-safe.
+void script_run_cleanups(Script *self, VmCallbackFailed *failed, void *context);
+
 // Frees superseded scripts that the last walk saw nothing of.
 void script_free_unseen(Vm *vm);
 

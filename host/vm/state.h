@@ -51,6 +51,7 @@ struct Vm {
   uint32_t walk;                 // number of the last complete walk
   int hook_events;               // return events that the hook still looks at
   int hook_depth;                // loads under way that want them
+  bool unfinished;               // a chunk that had not returned has cleanups
   void *engine;                  // what bindings/ find
   void (*closed)(void *context); // of VmDesc
   void *closed_context;

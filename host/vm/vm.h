@@ -76,10 +76,17 @@ typedef GraftStatus VmFailed(void *context, ProbationFailure *failure,
                              const GraftError *error);
 void vm_set_failed(Vm *self, VmFailed *failed, void *context);
 
+// A function that a script has given to be called later has raised.
+typedef void VmCallbackFailed(void *context, const GraftError *error);
+
 // Calls back who follows functions (conform.h) that were exchanged outside of a
-// patch. `failed` is called for each callback that raises.
-typedef void VmFollowerFailed(void *context, const GraftError *error);
-void vm_tell_followers(Vm *self, VmFollowerFailed *failed, void *context);
+// patch.
+void vm_tell_followers(Vm *self, VmCallbackFailed *failed, void *context);
+
+// Between calls: runs the cleanups of chunks that have raised (S6). Cheap when
+// there are none. Where the host runs scripts itself nobody can tell that one
+// has raised; then they run when the file is loaded again.
+void vm_run_cleanups(Vm *self, VmCallbackFailed *failed, void *context);
 
 // A VM's compiler without anything to run, for one thread, any.
 typedef struct VmChecker VmChecker;

@@ -2,6 +2,7 @@
 --
 -- S5 and S6: what a removed statement leaves behind.
 
+local engine = require "spec.support.engine"
 local patching = require "spec.support.patching"
 
 local texts = [[
@@ -36,6 +37,8 @@ return bus
 ]]
 
 return function(vm)
+  after_each(engine.clean_up)
+
   local function case(name, modules, body)
     it(name, function()
       modules.bus = bus
@@ -188,6 +191,48 @@ equal("ran", took())
 equal(1, fresh)
 equal(1, #messages)
 assert(messages[1]:find("m cleanup failed: no", 1, true), messages[1])]])
+    case("of a file that has raised run before it is loaded again", { m = [[
+local graft = require "graft"
+log = log or {}
+log[#log + 1] = "start"
+graft.defer(function() log[#log + 1] = "first" end)
+graft.defer(function() log[#log + 1] = "second" end)
+graft.defer(function() error "no" end)
+error "half way"
+]] }, took .. [[
+local messages = {}
+graft.on("error", function(event) messages[#messages + 1] = event.message end)
+assert(not pcall(require, "m"))
+equal("start", took())
+package.loaded.m = nil
+assert(not pcall(require, "m"))
+equal("second,first,start", took())
+equal(1, #messages)
+assert(messages[1]:find "^graft.defer: callback failed: .*no", messages[1])]])
+    it("of a file that has raised run at the next safe point", function()
+      local folder = engine.project {
+        ["half.lua"] = [[
+local graft = require "graft"
+graft.defer(function() print "undone" end)
+error "half way"
+]],
+        ["main.lua"] = [[
+local ok, half = pcall(require, "half")
+print(ok)
+local frames = 0
+function update()
+  frames = frames + 1
+  print("frame " .. frames)
+end
+]],
+      }
+      local program = engine.run(vm,
+        { "--watch", folder.path, "--frames", "2" })
+      assert.equal("false\nundone\nframe 1\nframe 2\n", program.text.out)
+      program = engine.run(vm, { "--no-watch", folder:at "half.lua" })
+      assert.equal(1, program.status)
+      assert.equal("undone\n", program.text.out)
+    end)
     case("outside of any statement there is nothing to clean up", { m = [[
 local graft = require "graft"
 local M = {}

@@ -21,6 +21,8 @@ return M
 ]]
 
 return function(vm)
+  after_each(engine.clean_up)
+
   local function case(name, modules, body)
     it(name, function() patching.run(vm, modules, body) end)
   end
@@ -182,7 +184,8 @@ expect "7 1 10 7 11 7 11"
         engine.build_natives(folder, "n"), folder:at "main.lua",
         folder:at "n.lua" })
       assert.equal(0, program.status, program.text.err)
-      assert.equal(1, program:count("err", "graft.conform: callback failed: .*main%.lua:26: no"), program.text.err)
+      assert.equal(1, program:count("err",
+        "graft.conform: callback failed: .*main%.lua:26: no"), program.text.err)
     end)
     case("holds no function back from collection", { n = n }, [[
 local n = require "n"
