@@ -143,6 +143,7 @@ static void open_module(Vm *vm, lua_State *L, void *context) {
   slot_add_functions(L);
   values_add_functions(L);
   unit_add_functions(L);
+  views_add_functions(L);
   lua_pushstring(L, graft_vm_name());
   lua_setfield(L, -2, "vm");
   lua_pushstring(L, graft_version());

@@ -30,6 +30,7 @@ void events_add_functions(lua_State *L);
 void slot_add_functions(lua_State *L);
 void values_add_functions(lua_State *L);
 void unit_add_functions(lua_State *L);
+void views_add_functions(lua_State *L);
 
 // stack: …, graft. Makes itself at home in LÖVE, if this is one. May raise.
 void love_open(lua_State *L);

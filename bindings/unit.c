@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "graft_module.h"
 
-static const char type_name[] = "graft.unit";
+static const char unit_key[] = "graft.unit";
 
 typedef struct Unit {
   GraftUnit *unit;  // NULL before it is made and after it was collected
@@ -20,7 +20,7 @@ typedef struct Unit {
 } Unit;
 
 static Unit *check_unit(lua_State *L, int index) {
-  Unit *self = luaL_checkudata(L, index, type_name);
+  Unit *self = luaL_checkudata(L, index, unit_key);
   if (self->unit == NULL) luaL_error(L, "the unit has been collected");
   return self;
 }
@@ -28,7 +28,7 @@ static Unit *check_unit(lua_State *L, int index) {
 static Unit *push_unit(lua_State *L) {
   Unit *self = lua_newuserdata(L, sizeof *self);
   *self = (Unit){NULL, 0};
-  luaL_getmetatable(L, type_name);
+  luaL_getmetatable(L, unit_key);
   lua_setmetatable(L, -2);
   return self;
 }
@@ -279,14 +279,14 @@ static int to_text(lua_State *L) {
   const GraftUnit *unit = self->unit;
   const char *name = unit->module;
   if (*name == '\0') name = unit->definitions != NULL ? "no name" : "merged";
-  lua_pushfstring(L, "%s: %s (%d functions, %d statements)", type_name, name,
+  lua_pushfstring(L, "%s: %s (%d functions, %d statements)", unit_key, name,
                   (int)graft_unit_function_count(unit),
                   (int)graft_unit_statement_count(unit));
   return 1;
 }
 
 static int collect(lua_State *L) {
-  Unit *self = luaL_checkudata(L, 1, type_name);
+  Unit *self = luaL_checkudata(L, 1, unit_key);
   graft_unit_free(self->unit);
   self->unit = NULL;
   return 0;
@@ -420,14 +420,14 @@ static void set_functions(lua_State *L, const luaL_Reg *list) {
 }
 
 static void make_metatable(lua_State *L) {
-  luaL_newmetatable(L, type_name);
+  luaL_newmetatable(L, unit_key);
   set_functions(L, metamethods);
   lua_newtable(L);
   set_functions(L, methods);
   lua_pushcclosure(L, get_field, 1);
   lua_setfield(L, -2, "__index");
   // What collects units is nobody's to call.
-  set_text(L, "__metatable", type_name);
+  set_text(L, "__metatable", unit_key);
   lua_pop(L, 1);
 }
 

@@ -238,7 +238,11 @@ static GraftStatus open_parts(GraftEngine *self, void *state,
     if (status < 0) return status;
   }
   engine_init_hooks(self);
+  engine_init_views(self);
   status = loader_install(self->vm, &self->hooks, error);
+  if (status == GRAFT_OK) {
+    status = view_open(self->vm, &self->view_hooks, error);
+  }
   return status < 0 ? status : bindings_open(self, error);
 }
 

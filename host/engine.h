@@ -24,6 +24,7 @@
 #include "vm/loader.h"
 #include "vm/patcher.h"
 #include "vm/probation.h"
+#include "vm/view.h"
 #include "watch/watch.h"
 
 enum { ENGINE_HISTORY = 16 };
@@ -89,6 +90,7 @@ struct GraftEngine {
   Vm *vm;
   Registry *registry;
   LoaderHooks hooks;
+  ViewHooks view_hooks;
   ARRAY(EngineRoot) roots;
   ARRAY(Library *) libraries;
   ARRAY(GraftFn *) natives;      // slots that were given a native, each once
@@ -211,6 +213,9 @@ typedef struct GuestDesc {
 } GuestDesc;
 GraftStatus engine_open(const GuestDesc *guest, GraftEngine **engine,
                         GraftError *error);
+
+// engine_view.c
+void engine_init_views(GraftEngine *self);
 
 // engine_guest.c: the owner of the lua_State has closed it; for VmDesc.
 void engine_on_state_closed(void *context);

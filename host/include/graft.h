@@ -107,7 +107,8 @@ typedef enum GraftType {
 
 // A value on its way between C and a slot. Text is followed by a zero byte
 // that `size` does not count. `type` of a pointer is its C name, such as
-// "Body *", or NULL when it is not known.
+// "Body *", or NULL when it is not known; to Lua it is a view of what is there
+// (bindings/README.md) when a native knows the type.
 typedef struct GraftValue {
   GraftType type;
   union {

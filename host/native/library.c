@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "native/dwarf.h"
+#include "native/dwarf_layout.h"
 
 struct Library {
   const GraftAllocator *allocator;
@@ -21,6 +23,8 @@ struct Library {
   void *handle;
   DwarfFunctions functions; // holds the texts and signatures of the entries
   ARRAY(LibraryEntry) entries;
+  TypeSet *types;
+  bool has_read_types;
 };
 
 // --- Names (R2) --------------------------------------------------------------
@@ -152,6 +156,7 @@ void library_close(Library *self) {
   if (self == NULL) return;
   if (self->handle != NULL) dlclose(self->handle);
   dwarf_functions_clear(&self->functions);
+  type_set_release(self->types);
   memory_free(self->allocator, self->entries.items);
   memory_free(self->allocator, self->path);
   memory_free(self->allocator, self);
@@ -167,6 +172,37 @@ size_t library_count(const Library *self) {
 
 const LibraryEntry *library_entry(const Library *self, size_t index) {
   return &self->entries.items[index];
+}
+
+// --- Types -------------------------------------------------------------------
+
+static TypeSet *read_types(Library *self, const void *image, size_t size) {
+  Layout layout;
+  if (layout_read(self->allocator, image, size, self->path, &layout, NULL) <
+      0) {
+    return NULL;
+  }
+  TypeSet *types = type_set_retain(layout.types);
+  layout_clear(&layout);
+  return types;
+}
+
+TypeSet *library_types(Library *self) {
+  if (self->has_read_types) return self->types;
+  self->has_read_types = true;
+  struct stat state;
+  int descriptor = open(self->path, O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return NULL;
+  if (fstat(descriptor, &state) == 0 && state.st_size > 0) {
+    size_t size = (size_t)state.st_size;
+    void *image = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (image != MAP_FAILED) {
+      self->types = read_types(self, image, size);
+      munmap(image, size);
+    }
+  }
+  close(descriptor);
+  return self->types;
 }
 
 // --- Finding -----------------------------------------------------------------

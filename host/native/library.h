@@ -13,6 +13,7 @@
 #include "base/array.h"
 #include "base/memory.h"
 #include "registry/signature.h"
+#include "state/type.h"
 
 typedef struct Library Library;
 
@@ -41,6 +42,10 @@ size_t library_count(const Library *self);
 
 // Borrowed until library_close; index < library_count.
 const LibraryEntry *library_entry(const Library *self, size_t index);
+
+// The types of the object, read when first asked for; NULL when they cannot
+// be. Borrowed until library_close. Host thread.
+TypeSet *library_types(Library *self);
 
 typedef ARRAY(char *) LibraryPaths;
 

@@ -77,6 +77,7 @@ struct Vm {
   VmSafePoint *safe_point;
   void *safe_point_context;
   const struct LoaderHooks *hooks;
+  struct ViewState *views; // view.c
 };
 
 // The Vm that a state belongs to, or NULL.

@@ -14,6 +14,7 @@
 #include "vm/script.h"
 #include "vm/settle.h"
 #include "vm/state.h"
+#include "vm/view_state.h"
 
 static const char vm_key = 0; // its address is the key in the Lua registry
 
@@ -287,6 +288,17 @@ GraftStatus vm_pcall(Vm *self, lua_State *L, int arg_count, int result_count,
 // Values, and calls from C
 // ---------------------------------------------------------------------------
 
+// A view where the type is known.
+static void push_pointer(lua_State *L, const GraftValue *value) {
+  const char *type = value->as.pointer.type;
+  Vm *vm = type != NULL ? vm_of(L) : NULL;
+  if (vm != NULL) {
+    view_push(vm, L, type, value->as.pointer.address);
+  } else {
+    lua_pushlightuserdata(L, value->as.pointer.address);
+  }
+}
+
 void vm_push_value(lua_State *L, const GraftValue *value) {
   switch (value->type) {
   case GRAFT_BOOLEAN:
@@ -302,7 +314,7 @@ void vm_push_value(lua_State *L, const GraftValue *value) {
     lua_pushlstring(L, value->as.string.text, value->as.string.size);
     break;
   case GRAFT_POINTER:
-    lua_pushlightuserdata(L, value->as.pointer.address);
+    push_pointer(L, value);
     break;
   case GRAFT_NIL:
   case GRAFT_OTHER:
@@ -323,6 +335,17 @@ static inline void take_number(lua_State *L, int index, GraftValue *value) {
 #endif
   value->type = GRAFT_NUMBER;
   value->as.number = lua_tonumber(L, index);
+}
+
+static void take_view(lua_State *L, int index, GraftValue *value) {
+  Vm *vm = vm_of(L);
+  value->type = GRAFT_POINTER;
+  if (vm != NULL && view_get(vm, L, index, &value->as.pointer.address,
+                             &value->as.pointer.type)) {
+    return;
+  }
+  value->type = GRAFT_OTHER;
+  value->as.other = luaL_typename(L, index);
 }
 
 GraftValue vm_to_value(lua_State *L, int index) {
@@ -347,16 +370,14 @@ GraftValue vm_to_value(lua_State *L, int index) {
     value.as.pointer.address = lua_touserdata(L, index);
     break;
   default:
-    value.type = GRAFT_OTHER;
-    value.as.other = luaL_typename(L, index);
+    take_view(L, index, &value);
   }
   return value;
 }
 
 // Whether the VM asks for memory, and so may raise, when it is handed over.
 static inline bool needs_memory(const GraftValue *value) {
-  return value->type == GRAFT_STRING ||
-         (VM_LUAJIT && value->type == GRAFT_POINTER);
+  return value->type == GRAFT_STRING || value->type == GRAFT_POINTER;
 }
 
 // Puts such arguments into a table, where they can be had without raising.
@@ -434,7 +455,8 @@ static inline bool take_results(Vm *self, lua_State *L, int base,
       take_number(L, base + i, result);
     } else {
       *result = vm_to_value(L, base + i);
-      has_string |= result->type == GRAFT_STRING;
+      has_string |=
+          result->type == GRAFT_STRING || result->type == GRAFT_POINTER;
     }
   }
   call->result_count = count;
@@ -649,6 +671,7 @@ void vm_close(Vm *self) {
   if (self == NULL) return;
   vm_stop(self);
   while (self->scripts != NULL) script_free(self->scripts);
+  view_close(self);
   pointer_map_clear(&self->protos);
   GraftAllocator allocator = self->allocator;
   memory_free(&allocator, self);

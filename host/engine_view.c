@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// What the engine knows of C types, for views (vm/view.h).
+
+#include <string.h>
+
+#include "engine.h"
+
+static const Type *better(const Type *a, const Type *b) {
+  return a == NULL || (a->is_incomplete && b != NULL) ? b : a;
+}
+
+static const Type *find_type(void *context, const char *name, TypeSet **types) {
+  GraftEngine *self = context;
+  const Type *found = NULL;
+  for (size_t i = 0; i < self->libraries.count; i++) {
+    TypeSet *set = library_types(self->libraries.items[i]);
+    const Type *type = set != NULL ? type_set_find(set, name) : NULL;
+    if (type == NULL || better(found, type) != type) continue;
+    found = type;
+    *types = set;
+  }
+  return found;
+}
+
+static size_t find_extent(void *context, const void *address, size_t size,
+                          size_t *before) {
+  (void)context, (void)address, (void)size;
+  *before = 0;
+  return 0;
+}
+
+static bool is_method(const GraftFn *fn, const char *pointer_type,
+                      const char *name) {
+  const char *last = strrchr(fn->name, '.');
+  const Signature *signature = slot_signature(fn);
+  return last != NULL && strcmp(last + 1, name) == 0 && signature != NULL &&
+         !signature->lua && signature->param_count > 0 &&
+         signature->params[0] == TYPE_POINTER &&
+         strcmp(signature->param_names[0], pointer_type) == 0;
+}
+
+static GraftFn *find_method(void *context, const char *pointer_type,
+                            const char *name) {
+  GraftEngine *self = context;
+  for (size_t i = 0; i < self->natives.count; i++) {
+    GraftFn *fn = self->natives.items[i];
+    if (fn->active != NULL && is_method(fn, pointer_type, name)) return fn;
+  }
+  return NULL;
+}
+
+void engine_init_views(GraftEngine *self) {
+  self->view_hooks = (ViewHooks){.find = find_type,
+                                 .extent = find_extent,
+                                 .method = find_method,
+                                 .context = self};
+}
