@@ -42,6 +42,7 @@ GraftStatus tier_compile(const TierDesc *desc, char **object, size_t *size,
 #include <libtcc.h>
 
 #include "native/process.h"
+#include "native/source_token.h"
 
 // After an error libtcc leaks a few bytes.
 #if defined(__has_feature)
@@ -161,6 +162,43 @@ static void follow_flags(Run *self) {
   }
 }
 
+// Adds the text's "#define _GNU_SOURCE" and the like.
+static void add_feature_macros(Run *self) {
+  SourceLexer lexer;
+  source_lexer_init(&lexer, self->desc->text, strlen(self->desc->text));
+  for (;;) {
+    SourceToken token = source_lexer_next(&lexer);
+    if (token.kind == SOURCE_END || token.kind == SOURCE_BROKEN) return;
+    if (token.kind != SOURCE_DIRECTIVE) continue;
+    SourceLexer inner;
+    source_lexer_init(&inner, token.start + 1, token.size - 1);
+    inner.at_line_start = false;
+    SourceToken word = source_lexer_next(&inner);
+    SourceToken name = source_lexer_next(&inner);
+    static const char ending[] = "_SOURCE";
+    size_t size = sizeof ending - 1;
+    if (source_token_is(&word, "define") && name.size > size &&
+        *name.start == '_' &&
+        memcmp(name.start + name.size - size, ending, size) == 0) {
+      buffer_add(&self->text, token.start, token.size);
+      buffer_add_text(&self->text, "\n");
+    }
+  }
+}
+
+// To a compiler that is not gcc's like, the C library defines __attribute__ as
+// nothing, and packed structs, its own too, would not be. That happens once,
+// in a header that is included here; it heeds the feature macros.
+static void add_prelude(Run *self) {
+#ifdef __GLIBC__
+  add_feature_macros(self);
+  buffer_add_text(&self->text, "#include <sys/cdefs.h>\n"
+                               "#undef __attribute__\n");
+#else
+  (void)self;
+#endif
+}
+
 static void make_text(Run *self) {
   const TierDesc *desc = self->desc;
   if (strpbrk(desc->path, "\"\\\n") != NULL) {
@@ -211,6 +249,7 @@ static void run(Run *self, char **object, size_t *size) {
   }
   tcc_set_error_func(self->state, self, note_message);
   tcc_set_output_type(self->state, TCC_OUTPUT_OBJ);
+  add_prelude(self);
   follow_flags(self);
   if (self->error.status == GRAFT_OK) make_text(self);
   if (self->error.status == GRAFT_OK &&

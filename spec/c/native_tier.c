@@ -64,6 +64,13 @@ static void check_texts(void) {
              "#pragma once\n#pragma GCC diagnostic ignored \"-Wunused\"\n"
              "__attribute__((noinline, __unused__)) static int f(void) "
              "{ return 1; }\n");
+  check_fine("structs of the system that are packed",
+             "#define _GNU_SOURCE\n#include <stdlib.h>\n"
+             "#include <sys/epoll.h>\n"
+             "#ifdef __x86_64__\n"
+             "_Static_assert(sizeof(struct epoll_event) == 12, \"\");\n"
+             "#endif\n"
+             "char *f(void) { return secure_getenv(\"x\"); }\n");
   check_left("an error", "int f(void) { return x; }\n", "error");
   check_left("a warning", "int f(void) { return g(); }\n", "implicit");
   check_left("packed", "struct s { int a; } __attribute__((packed));\n",
