@@ -267,14 +267,23 @@ typedef struct Question {
 } Question;
 
 // The nearest word on the stack that looks like a return to natives.
-static void look_for_native(GuardCrash *crash, const GuardRecord *record,
-                            uintptr_t sp) {
-  const uintptr_t *word = (const uintptr_t *)(sp & ~(sizeof(uintptr_t) - 1));
-  for (int i = 0; i < SCAN && (uintptr_t)&word[i] < (uintptr_t)record->call;
-       i++) {
-    int count = crash->frame_count;
-    add_frame(crash, word[i], true);
-    if (crash->frame_count > count) return;
+typedef struct Search {
+  GuardCrash *crash;
+  const GuardRecord *record;
+  uintptr_t sp;
+} Search;
+
+static __attribute__((no_sanitize("address"))) void
+look_for_native(void *argument) {
+  Search *search = argument;
+  uintptr_t end = (uintptr_t)search->record->call;
+  uintptr_t at = search->sp & ~(sizeof at - 1);
+  GuardPlace place;
+  for (int i = 0; i < SCAN && at < end; i++, at += sizeof at) {
+    uintptr_t word = *(const uintptr_t *)at;
+    if (!find_place(word, true, &place) || !machine_is_return(word)) continue;
+    add_frame(search->crash, word, true);
+    return;
   }
 }
 
@@ -294,7 +303,8 @@ static Late answer(Question *question, void *machine) {
   GuardPlace place;
   if (!find_place(machine_pc(machine), false, &place)) {
     add_frame(crash, machine_pc(machine), false);
-    look_for_native(crash, record, sp);
+    Search search = {crash, record, sp};
+    crash_try(look_for_native, &search);
     return LATE_ELSEWHERE;
   }
   Trace trace = {.thread = thread, .crash = crash};

@@ -39,6 +39,11 @@ void machine_redo_call(void *context, const MachinePlace *before) {
   (void)context, (void)before;
 }
 
+bool machine_is_return(uintptr_t address) {
+  (void)address;
+  return false;
+}
+
 MachineAccess machine_access(const void *context) {
   (void)context;
   return MACHINE_TOUCH;

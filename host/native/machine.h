@@ -39,6 +39,9 @@ typedef struct MachinePlace {
 void machine_undo_call(void *context, MachinePlace *before);
 void machine_redo_call(void *context, const MachinePlace *before);
 
+// Whether code at `address`, which can be read, comes behind a call.
+bool machine_is_return(uintptr_t address);
+
 // What a SIGSEGV or SIGBUS was about, where the system tells.
 typedef enum MachineAccess {
   MACHINE_TOUCH,

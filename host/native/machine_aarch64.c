@@ -58,6 +58,15 @@ void machine_redo_call(void *context, const MachinePlace *before) {
   machine(context)->pc = before->pc;
 }
 
+// bl offset; blr register.
+bool machine_is_return(uintptr_t address) {
+  uint32_t code;
+  if (address % sizeof code != 0) return false;
+  memcpy(&code, (const void *)(address - sizeof code), sizeof code);
+  return (code & 0xfc000000u) == 0x94000000u ||
+         (code & 0xfffffc1fu) == 0xd63f0000u;
+}
+
 // The kernel appends the cause of the fault as a record of its own; emulators
 // do not.
 MachineAccess machine_access(const void *context) {

@@ -74,6 +74,17 @@ void machine_redo_call(void *context, const MachinePlace *before) {
   registers(context)[REG_RSP] = (greg_t)before->sp;
 }
 
+// call offset; or call *register, call *memory in one of its lengths.
+bool machine_is_return(uintptr_t address) {
+  enum { CALL = 0xe8, GROUP = 0xff, KIND = 2 };
+  const unsigned char *end = (const unsigned char *)address;
+  if (end[-5] == CALL) return true;
+  for (int size = 2; size <= 7; size++) {
+    if (end[-size] == GROUP && (end[1 - size] >> 3 & 7) == KIND) return true;
+  }
+  return false;
+}
+
 MachineAccess machine_access(const void *context) {
   enum { WRITE = 2 };
   bool written = (registers((void *)context)[REG_ERR] & WRITE) != 0;

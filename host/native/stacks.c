@@ -27,21 +27,18 @@ typedef struct Asking {
 
 // --- A thread that sleeps ----------------------------------------------------
 
-typedef struct Sleep {
-  uintptr_t sp, pc;
-} Sleep;
+static bool is_calm(long call) {
+  static const long others[] = {SYS_futex,  SYS_mmap,    SYS_munmap,
+                                SYS_mremap, SYS_madvise, SYS_mprotect,
+                                SYS_brk};
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+    if (call == others[i]) return false;
+  }
+  return call >= 0;
+}
 
-// Where the thread sleeps in the kernel; false: it runs, or the system does
-// not tell.
-static bool read_sleep(pid_t thread, Sleep *sleep) {
-  char path[64], text[256];
-  snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)thread);
-  FILE *file = fopen(path, "re");
-  if (file == NULL) return false;
-  bool got = fgets(text, sizeof text, file) != NULL;
-  fclose(file);
-  if (!got || text[0] == 'r') return false;
-  // "number arguments… sp pc", in which the last two are what is wanted.
+// "number arguments… sp pc", of which the arguments are not wanted.
+static bool parse_sleep(char *text, StacksSleep *sleep) {
   char *pc = strrchr(text, ' ');
   if (pc == NULL) return false;
   *pc++ = '\0';
@@ -49,10 +46,24 @@ static bool read_sleep(pid_t thread, Sleep *sleep) {
   if (sp == NULL) return false;
   sleep->pc = strtoull(pc, NULL, 16);
   sleep->sp = strtoull(sp + 1, NULL, 16);
+  sleep->calm = is_calm(strtol(text, NULL, 10));
   return sleep->sp != 0;
 }
 
-static void look_at_sleep(Asking *self, pid_t thread, const Sleep *sleep) {
+// False: the thread runs, or the system does not tell.
+static bool read_sleep(pid_t thread, StacksSleep *sleep) {
+  char path[64], text[256];
+  *sleep = (StacksSleep){0};
+  snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)thread);
+  FILE *file = fopen(path, "re");
+  if (file == NULL) return false;
+  bool got = fgets(text, sizeof text, file) != NULL;
+  fclose(file);
+  return got && text[0] != 'r' && parse_sleep(text, sleep);
+}
+
+static void look_at_sleep(Asking *self, pid_t thread,
+                          const StacksSleep *sleep) {
   uintptr_t from = (uintptr_t)guard_parked_at(thread);
   stacks_look_again(&self->look);
   stacks_look_word(&self->look, sleep->pc);
@@ -65,13 +76,12 @@ static void look_at_sleep(Asking *self, pid_t thread, const Sleep *sleep) {
 // the time that its stack was read.
 static bool is_outside_asleep(Asking *self, pid_t thread) {
   for (int i = 0; i < ATTEMPTS; i++) {
-    Sleep before, after;
-    self->look.asleep = read_sleep(thread, &before);
-    if (!self->look.asleep) return false;
-    look_at_sleep(self, thread, &before);
+    StacksSleep *before = &self->look.sleep, after;
+    if (!read_sleep(thread, before)) return false;
+    look_at_sleep(self, thread, before);
     if (self->look.inside) return false;
-    if (read_sleep(thread, &after) && after.sp == before.sp &&
-        after.pc == before.pc) {
+    if (read_sleep(thread, &after) && after.sp == before->sp &&
+        after.pc == before->pc) {
       return true;
     }
   }

@@ -173,15 +173,16 @@ __attribute__((noinline)) void stacks_look_here(StacksLook *self) {
 typedef struct Exact {
   StacksLook *look;
   const void *machine;
-  uintptr_t frames; // seen
-  uintptr_t last;   // address; 0: the thread's beginning was reached
+  bool asleep;
+  int frames;     // seen
+  uintptr_t last; // address; 0: the thread's beginning was reached
 } Exact;
 
 static bool visit(void *context, const BacktraceFrame *frame) {
   Exact *exact = context;
   // What the innermost function has on its stack may be a pointer that it is
   // about to call.
-  if (exact->frames++ == 1) {
+  if (exact->frames++ == 1 && !exact->asleep) {
     look_between(exact->look, machine_sp(exact->machine) - RED_ZONE, frame->sp);
   }
   exact->last = frame->address;
@@ -200,16 +201,28 @@ static void look_at_registers(StacksLook *self, const void *machine) {
   for (size_t i = 0; i < count; i++) stacks_look_word(self, words[i]);
 }
 
+// A call of the system that a signal has interrupted is made again, so the pc
+// is at the instruction that makes it.
+static bool is_asleep(const StacksLook *self, uintptr_t pc, uintptr_t sp) {
+  enum { CALL_SIZE = 4 };
+  return sp == self->sleep.sp && pc <= self->sleep.pc &&
+         pc + CALL_SIZE >= self->sleep.pc;
+}
+
 void stacks_look_poked(void *argument, void *machine) {
   StacksLook *self = argument;
   stacks_look_again(self);
-  stacks_look_word(self, machine_pc(machine));
-  if (!self->asleep) look_at_registers(self, machine);
+  uintptr_t pc = machine_pc(machine), sp = machine_sp(machine);
+  bool asleep = is_asleep(self, pc, sp);
+  stacks_look_word(self, pc);
+  if (!asleep) look_at_registers(self, machine); // else left from before
   if (self->inside) return;
-  if (!stacks_look_from(self, machine_sp(machine))) self->inside = true;
-  if (!self->inside || self->in_unwinder || self->address == 0) return;
+  if (!stacks_look_from(self, sp)) self->inside = true;
+  bool calm = asleep && self->sleep.calm;
+  if (!self->inside || self->address == 0) return;
+  if (self->in_unwinder && !calm) return;
   StacksLook found = *self;
-  Exact exact = {self, machine, 0, 1};
+  Exact exact = {self, machine, asleep, 0, 1};
   stacks_look_again(self);
   bool whole = crash_try(walk, &exact);
   if (!whole || exact.last != 0) *self = found;

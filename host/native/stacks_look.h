@@ -13,14 +13,20 @@ typedef struct StacksMap {
   uintptr_t start, end;
 } StacksMap;
 
+// Where a thread sleeps in the kernel.
+typedef struct StacksSleep {
+  uintptr_t sp, pc; // 0: it runs
+  bool calm;        // in a call that code with a lock would not make
+} StacksSleep;
+
 typedef struct StacksLook {
   const StacksDesc *desc;
   ARRAY(StacksMap) maps;
   // The code of the unwinder. It has locks, so a thread that may be inside
   // cannot use it in a signal handler.
   StacksMap unwinder;
-  bool not_bounds; // words that are a range's start or end do not count
-  bool asleep;     // the thread slept, so that registers are left from before
+  bool not_bounds;   // words that are a range's start or end do not count
+  StacksSleep sleep; // of the thread, when it was looked at from outside
   // The answer.
   bool inside;
   bool in_unwinder;
