@@ -224,10 +224,8 @@ static bool push_gone_place(const Evaluation *evaluation, lua_State *L,
   return true;
 }
 
-// Pushes the place that a path of the evaluation's unit names; false when
-// there is none, and then anything may be pushed.
-static bool push_read_place(const Evaluation *evaluation, lua_State *L,
-                            const Path *read) {
+bool depend_push_place(const Evaluation *evaluation, lua_State *L,
+                       const Path *read) {
   Path path = *read;
   if (path.variable >= 0 && evaluation->variables != NULL) {
     path.variable = evaluation->variables[path.variable];
@@ -244,7 +242,7 @@ static void pin_read(Patcher *self, lua_State *L, const Evaluation *evaluation,
                      DependSide side) {
   int object = lua_gettop(L) + 1;
   luaL_checkstack(L, 16, "depend");
-  if (push_read_place(evaluation, L, read) &&
+  if (depend_push_place(evaluation, L, read) &&
       !depend_is_changed(self, L, object) && !is_pinned(self, L, object)) {
     push_given(self, L, evaluation, initial, side);
     if (!evaluate_is_unknown(L, -1)) {

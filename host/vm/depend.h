@@ -44,6 +44,12 @@ void depend_unpin(Patcher *self);
 void depend_evaluate(Patcher *self, lua_State *L, const Evaluation *evaluation,
                      int value, DependSide side);
 
+// Pushes the place that a path of the evaluation's unit names, also below a
+// variable that the present unit no longer has; false when there is none, and
+// then anything may be pushed. May raise.
+bool depend_push_place(const Evaluation *evaluation, lua_State *L,
+                       const Path *read);
+
 // depend_follow.c. Gives what an unchanged statement assigns its new values.
 // Raises.
 void depend_follow(Patcher *self, Script *script, lua_State *L, int statement);

@@ -82,6 +82,58 @@ equal(4, m.list[3][2])
 equal("new", answer)
 equal("m M.number = 5, source now nil; m M.list = table, source now nil; "
   .. 'm answer = "new", source now nil', said(report.kept))]])
+    local whole = [[
+local M = { list = { 1, 2 }, tick = function() return "tick" end }
+local own = { x = 1 }
+M.hp = 5
+M.mana = 7
+M.sub = { deep = 1, f = function() return "anonymous" end }
+function M.own() return own end
+function M.sub.g() return "g" end
+return M
+]]
+    for what, text in pairs {
+      ["all of an emptied file"] = "",
+      ["all of a file that returns another table"] = "return {}\n",
+      ["all of a file that is started anew"] = "local M = {}\nreturn M\n",
+    } do
+      case(what .. ", functions too, and comes back with it", { m = whole }, ([[
+local m = require "m"
+local list, own = m.list, m.own()
+m.mana = 8
+local text = %q
+write("m", %q)
+local report = patch()
+equal("m M.mana = 8, source now nil", said(report.kept))
+equal(nil, m.hp)
+equal(8, m.mana)
+equal(nil, m.own)
+equal(nil, m.sub)
+equal(1, own.x) -- which is not the module's
+write("m", text)
+patch()
+equal(m, require "m")
+equal(5, m.hp)
+equal(7, m.mana)
+equal("g", m.sub.g())
+equal("anonymous", m.sub.f())
+equal("tick", m.tick())
+equal(2, #m.list)]]):format(whole, text))
+    end
+    case("not where the table has another name now", { m = [[
+local M = {}
+M.hp = 5
+M.mana = 7
+function M.get() return M.hp end
+return M
+]] }, [[
+local m = require "m"
+write("m", "local N = {}\nN.hp = 5\nfunction N.get() return N.hp end\nreturn N\n")
+local report = patch()
+equal(5, m.hp)
+equal(5, m.get())
+equal(nil, m.mana)
+equal("", said(report.kept))]])
     case("one of two to the same name stays", { m = [[
 local M = {}
 M.mode = "a"
