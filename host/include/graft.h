@@ -130,13 +130,16 @@ typedef struct GraftValue {
 // A dynamic call. All but `result_count` is set by the caller. That is how many
 // of `results` were set, 0 after a failure; results beyond `result_capacity`
 // are dropped. Strings in results are valid until the next call on the same
-// engine.
+// engine. A native that returns a struct by value writes it to `bytes`, and the
+// result is a pointer to there.
 typedef struct GraftCall {
   const GraftValue *args;
   int arg_count;
   GraftValue *results;
   int result_capacity;
   int result_count;
+  void *bytes;       // aligned for the struct; NULL where none is returned
+  size_t byte_count; // how much room there is
 } GraftCall;
 
 typedef enum GraftPin {
@@ -167,13 +170,14 @@ GRAFT_API const char *graft_fn_name(const GraftFn *fn);
 // Calls the active backing. Arguments are checked against a native's
 // signature: exact or not at all (an integer parameter takes 3 and 3.0, not
 // 3.5 or what is out of its range; a double takes both; `const char *` takes
-// strings without a zero inside; pointers take nil for NULL). A script takes
-// any. A result that is a uint64_t beyond INT64_MAX comes as a number, NULL
-// as nil.
-// Fails with GRAFT_EREVERTED (the script raised in new code, and its previous
-// version is back), GRAFT_EARG (count, type or range; the message names the
-// function, the argument, what was expected and what it got), GRAFT_ERUN (the
-// script raised), GRAFT_EREMOVED and GRAFT_ENOTFOUND (no backing),
+// strings without a zero inside; pointers take nil for NULL; an enum takes
+// integers between its enumerators; a struct by value takes a pointer to one,
+// such as "Body *"). A script takes any. A result that is a uint64_t beyond
+// INT64_MAX comes as a number, NULL as nil. Fails with GRAFT_EREVERTED (the
+// script raised in new code, and its previous version is back), GRAFT_EARG
+// (count, type or range; the message names the function, the argument, what was
+// expected and what it got; no room for a struct that is returned), GRAFT_ERUN
+// (the script raised), GRAFT_EREMOVED and GRAFT_ENOTFOUND (no backing),
 // GRAFT_ESIGNATURE (a native whose C type cannot be called with values),
 // GRAFT_ETHREAD (a script, from another thread than the engine's).
 // Natives may be called on any thread, scripts on the engine's. `error` may
@@ -556,17 +560,17 @@ GRAFT_API GraftStatus graft_engine_open(const GraftEngineDesc *desc,
                                         GraftEngine **engine,
                                         GraftError *error);
 
-// Opens an engine in a lua_State of the host's own VM of the same kind: Lua code
-// there gets `require "graft"`, and `require` finds scripts and natives of the
-// engine. Chunks that run now are taken over by graft_engine_watch when their
-// files lie in what it watches; modules that were loaded before stay as they
-// are. `state` may be a coroutine; it stays the host's, and is to be closed
-// after the engine, which leaves it as it was, but for the functions of the
-// engine's scripts, which live on as plain Lua, and for functions that stand
-// for natives, which raise from then on; package.loaded keeps both. If it is closed first, the engine
-// takes no change any more and calls of scripts fail with GRAFT_ERUN; it is
-// still to be closed. As graft_engine_open, and GRAFT_EARG without a state or
-// when there is an engine in it already.
+// Opens an engine in a lua_State of the host's own VM of the same kind: Lua
+// code there gets `require "graft"`, and `require` finds scripts and natives of
+// the engine. Chunks that run now are taken over by graft_engine_watch when
+// their files lie in what it watches; modules that were loaded before stay as
+// they are. `state` may be a coroutine; it stays the host's, and is to be
+// closed after the engine, which leaves it as it was, but for the functions of
+// the engine's scripts, which live on as plain Lua, and for functions that
+// stand for natives, which raise from then on; package.loaded keeps both. If it
+// is closed first, the engine takes no change any more and calls of scripts
+// fail with GRAFT_ERUN; it is still to be closed. As graft_engine_open, and
+// GRAFT_EARG without a state or when there is an engine in it already.
 //
 //   lua_State *L = luaL_newstate();
 //   luaL_openlibs(L);

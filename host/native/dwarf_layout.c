@@ -152,8 +152,14 @@ static bool entry_of(Dwarf_Die *die, Dwarf_Addr *address) {
   return dwarf_lowpc(die, address) == 0 || dwarf_entrypc(die, address) == 0;
 }
 
+// The symbol's, where that is another.
+static const char *function_name(Reader *self, Dwarf_Die *die) {
+  const char *name = type_reader_text(&self->types, die, DW_AT_linkage_name);
+  return *name != '\0' ? name : type_reader_text(&self->types, die, DW_AT_name);
+}
+
 static void read_function(Reader *self, Dwarf_Die *die) {
-  const char *name = type_reader_text(&self->types, die, DW_AT_name);
+  const char *name = function_name(self, die);
   read_block(self, die, *name != '\0' ? name : nameless);
   if (*name == '\0') return;
   Dwarf_Addr address;
@@ -167,6 +173,7 @@ static void read_function(Reader *self, Dwarf_Die *die) {
   Dwarf_Die origin = origin_of(die);
   *function = (LayoutFunction){
       .name = name,
+      .unit = self->types.unit,
       .file = type_reader_file(&self->types, die),
       .type = type_reader_read(&self->types, &origin),
       .address = address,

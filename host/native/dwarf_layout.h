@@ -33,6 +33,7 @@ typedef struct LayoutVariable {
 // One that has code of its own.
 typedef struct LayoutFunction {
   const char *name; // as in the source, without the compiler's suffixes
+  const char *unit; // source file of its compile unit, as given
   const char *file;
   int line;
   const Type *type; // KIND_FUNCTION
@@ -47,7 +48,9 @@ typedef struct Layout {
   const char *unit;                // the compile unit's source, as given
   const char *directory;           // where the compiler ran
   ARRAY(LayoutVariable) variables; // in order of file and line
-  ARRAY(LayoutFunction) functions; // the same
+  ARRAY(LayoutFunction)
+  functions; // the same; one of which the compiler made
+             // several is there as often
 } Layout;
 
 // Reads `image`, which is only used during the call; `name` is for messages.

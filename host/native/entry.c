@@ -49,6 +49,7 @@ static void read_words(const Signature *signature, void **args,
       word->integer = *(const uint16_t *)from;
       break;
     case TYPE_INT32:
+    case TYPE_ENUM:
       word->integer = *(const int32_t *)from;
       break;
     case TYPE_UINT32:
@@ -61,6 +62,9 @@ static void read_words(const Signature *signature, void **args,
     case TYPE_POINTER:
       word->pointer = *(const void *const *)from;
       break;
+    case TYPE_STRUCT:
+      word->pointer = from; // the caller's copy, until the call returns
+      break;
     case TYPE_VOID:
     case TYPE_INT64:
     case TYPE_UINT64:
@@ -71,9 +75,24 @@ static void read_words(const Signature *signature, void **args,
   }
 }
 
+// A struct that nobody has set is zero.
+static void write_struct(const Signature *signature, CallWord word,
+                         void *returned) {
+  size_t size = signature->result_detail->size;
+  if (word.pointer == NULL) {
+    memset(returned, 0, size);
+  } else if (word.pointer != returned) {
+    memmove(returned, word.pointer, size);
+  }
+}
+
 // libffi wants integers widened to ffi_arg.
-static void write_result(TypeCode type, CallWord word, void *returned) {
-  if (type == TYPE_FLOAT) {
+static void write_result(const Signature *signature, CallWord word,
+                         void *returned) {
+  TypeCode type = signature->result;
+  if (type == TYPE_STRUCT) {
+    write_struct(signature, word, returned);
+  } else if (type == TYPE_FLOAT) {
     *(float *)returned = (float)word.number;
   } else if (type == TYPE_DOUBLE) {
     *(double *)returned = word.number;
@@ -164,7 +183,9 @@ static void fall_back(ffi_cif *cif, void *returned, void **args, void *user) {
   GraftFn *fn = user;
   const Signature *typed = fn->typed;
   CallWord words[SIGNATURE_PARAMS];
-  CallWord result = {.bits = 0};
+  // A native's struct is written to where C wants it.
+  CallWord result = {.pointer = NULL};
+  if (typed->result == TYPE_STRUCT) result.pointer = returned;
   GraftError error; // set by who fails: clearing it would cost a whole call
   read_words(typed, args, words);
   if (call_active(fn, words, &result, &error) < 0) {
@@ -172,7 +193,7 @@ static void fall_back(ffi_cif *cif, void *returned, void **args, void *user) {
     const RegistryDesc *desc = &fn->registry->desc;
     if (desc->on_error != NULL) desc->on_error(desc->context, fn, &error);
   }
-  write_result(typed->result, result, returned);
+  write_result(typed, result, returned);
 }
 
 // --- Making entries --------------------------------------------------------

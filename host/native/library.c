@@ -14,17 +14,16 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "native/dwarf.h"
 #include "native/dwarf_layout.h"
+#include "native/signature_type.h"
 
 struct Library {
   const GraftAllocator *allocator;
   char *path;
   void *handle;
-  DwarfFunctions functions; // holds the texts and signatures of the entries
+  Layout layout; // holds most texts of the entries
+  Arena arena;   // the others
   ARRAY(LibraryEntry) entries;
-  TypeSet *types;
-  bool has_read_types;
 };
 
 // --- Names (R2) --------------------------------------------------------------
@@ -58,33 +57,71 @@ static char *registry_name(Arena *arena, const char *symbol, Stem stem) {
 
 // --- Opening -----------------------------------------------------------------
 
+// The signature, or why there is none. False when out of memory.
+static bool set_signature(Library *self, LibraryEntry *entry,
+                          const Type *type) {
+  char why_not[SIGNATURE_WHY_NOT];
+  entry->signature = signature_of_type(self->allocator, type, why_not);
+  if (entry->signature != NULL) return true;
+  entry->why_not = arena_copy_string(&self->arena, why_not, strlen(why_not));
+  return entry->why_not != NULL && strcmp(why_not, "out of memory") != 0;
+}
+
+// A compiler may have made several of one function.
+static bool is_listed(const Library *self, const char *symbol) {
+  for (size_t i = 0; i < self->entries.count; i++) {
+    if (strcmp(self->entries.items[i].symbol, symbol) == 0) return true;
+  }
+  return false;
+}
+
 // False when out of memory.
-static bool add_entry(Library *self, const DwarfFunction *function) {
+static bool add_entry(Library *self, const LayoutFunction *function) {
   Stem stem = stem_of(function->unit);
-  if (!has_stem(function->symbol, stem)) return true;
-  void *address = dlsym(self->handle, function->symbol);
+  if (!function->is_external || !has_stem(function->name, stem) ||
+      is_listed(self, function->name)) {
+    return true;
+  }
+  void *address = dlsym(self->handle, function->name);
   if (address == NULL) return true; // hidden: a part, not a native
   LibraryEntry *entry = ARRAY_PUSH(self->allocator, &self->entries);
   if (entry == NULL) return false;
   *entry = (LibraryEntry){
-      .name = registry_name(&self->functions.arena, function->symbol, stem),
-      .symbol = function->symbol,
+      .name = registry_name(&self->arena, function->name, stem),
+      .symbol = function->name,
       .code = (GraftNative)(uintptr_t)address,
-      .signature = function->signature,
-      .why_not = function->why_not,
       .file = function->file,
       .line = function->line,
   };
-  return entry->name != NULL;
+  return entry->name != NULL && set_signature(self, entry, function->type);
 }
 
 static GraftStatus list_entries(Library *self, GraftError *error) {
-  for (size_t i = 0; i < self->functions.list.count; i++) {
-    if (!add_entry(self, &self->functions.list.items[i])) {
+  for (size_t i = 0; i < self->layout.functions.count; i++) {
+    if (!add_entry(self, &self->layout.functions.items[i])) {
       return error_memory(error);
     }
   }
   return GRAFT_OK;
+}
+
+static GraftStatus read_layout(Library *self, int descriptor,
+                               GraftError *error) {
+  struct stat state;
+  void *image = MAP_FAILED;
+  if (fstat(descriptor, &state) == 0 && state.st_size > 0) {
+    image = mmap(NULL, (size_t)state.st_size, PROT_READ, MAP_PRIVATE,
+                 descriptor, 0);
+  }
+  if (image == MAP_FAILED) {
+    return error_set(error, GRAFT_EIO, "cannot read %s: %s", self->path,
+                     strerror(errno));
+  }
+  GraftStatus status =
+      layout_read(self->allocator, image, (size_t)state.st_size, self->path,
+                  &self->layout, error);
+  munmap(image, (size_t)state.st_size);
+  return status;
 }
 
 // Checks that the file is there and an ELF file, before the loader sees it,
@@ -122,8 +159,7 @@ static GraftStatus open_library(Library *self, const char *path,
   if (self->path == NULL) return error_memory(error);
   GraftStatus status = open_file(path, descriptor, error);
   if (status < 0) return status;
-  status = dwarf_functions_read(self->allocator, *descriptor, path,
-                                &self->functions, error);
+  status = read_layout(self, *descriptor, error);
   if (status < 0) return status;
   self->handle = load(self->allocator, path);
   if (self->handle == NULL) {
@@ -140,7 +176,8 @@ GraftStatus library_open(const GraftAllocator *allocator, const char *path,
   Library *self = memory_new(allocator, sizeof *self);
   if (self == NULL) return error_memory(error);
   self->allocator = allocator;
-  arena_init(&self->functions.arena, allocator);
+  self->layout.allocator = allocator;
+  arena_init(&self->arena, allocator);
   int descriptor = -1;
   GraftStatus status = open_library(self, path, &descriptor, error);
   if (descriptor >= 0) close(descriptor);
@@ -155,8 +192,11 @@ GraftStatus library_open(const GraftAllocator *allocator, const char *path,
 void library_close(Library *self) {
   if (self == NULL) return;
   if (self->handle != NULL) dlclose(self->handle);
-  dwarf_functions_clear(&self->functions);
-  type_set_release(self->types);
+  for (size_t i = 0; i < self->entries.count; i++) {
+    signature_free(self->allocator, self->entries.items[i].signature);
+  }
+  layout_clear(&self->layout);
+  arena_clear(&self->arena);
   memory_free(self->allocator, self->entries.items);
   memory_free(self->allocator, self->path);
   memory_free(self->allocator, self);
@@ -166,43 +206,16 @@ const char *library_path(const Library *self) {
   return self->path;
 }
 
+TypeSet *library_types(const Library *self) {
+  return self->layout.types;
+}
+
 size_t library_count(const Library *self) {
   return self->entries.count;
 }
 
 const LibraryEntry *library_entry(const Library *self, size_t index) {
   return &self->entries.items[index];
-}
-
-// --- Types -------------------------------------------------------------------
-
-static TypeSet *read_types(Library *self, const void *image, size_t size) {
-  Layout layout;
-  if (layout_read(self->allocator, image, size, self->path, &layout, NULL) <
-      0) {
-    return NULL;
-  }
-  TypeSet *types = type_set_retain(layout.types);
-  layout_clear(&layout);
-  return types;
-}
-
-TypeSet *library_types(Library *self) {
-  if (self->has_read_types) return self->types;
-  self->has_read_types = true;
-  struct stat state;
-  int descriptor = open(self->path, O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return NULL;
-  if (fstat(descriptor, &state) == 0 && state.st_size > 0) {
-    size_t size = (size_t)state.st_size;
-    void *image = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (image != MAP_FAILED) {
-      self->types = read_types(self, image, size);
-      munmap(image, size);
-    }
-  }
-  close(descriptor);
-  return self->types;
 }
 
 // --- Finding -----------------------------------------------------------------

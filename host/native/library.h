@@ -18,12 +18,12 @@
 typedef struct Library Library;
 
 typedef struct LibraryEntry {
-  const char *name;           // "physics.step"
-  const char *symbol;         // "physics_step"
-  GraftNative code;           // in the opened object
-  const Signature *signature; // or NULL, and then
-  const char *why_not;        // "parameter 1 is struct Body by value"
-  const char *file;           // as the compiler was given it, made absolute
+  const char *name;     // "physics.step"
+  const char *symbol;   // "physics_step"
+  GraftNative code;     // in the opened object
+  Signature *signature; // or NULL, and then
+  const char *why_not;  // "parameter 1 is union Body by value"
+  const char *file;     // as the compiler was given it, made absolute
   int line;
 } LibraryEntry;
 
@@ -43,9 +43,8 @@ size_t library_count(const Library *self);
 // Borrowed until library_close; index < library_count.
 const LibraryEntry *library_entry(const Library *self, size_t index);
 
-// The types of the object, read when first asked for; NULL when they cannot
-// be. Borrowed until library_close. Host thread.
-TypeSet *library_types(Library *self);
+// The types of the object; borrowed.
+TypeSet *library_types(const Library *self);
 
 typedef ARRAY(char *) LibraryPaths;
 

@@ -20,12 +20,15 @@ static const void *value_in(const CallWord *word, TypeCode type) {
     break;
   case TYPE_INT32:
   case TYPE_UINT32:
+  case TYPE_ENUM:
   case TYPE_FLOAT:
     size = 4;
     break;
   case TYPE_STRING:
   case TYPE_POINTER:
     return &word->pointer;
+  case TYPE_STRUCT:
+    return word->pointer;
   default:
     break;
   }
@@ -49,8 +52,16 @@ static void call_libffi(const Signature *signature, GraftNative code,
     float single;
     double number;
     void *pointer;
+    uint64_t words[2]; // a struct in registers
   } returned = {.wide = 0};
-  ffi_call(signature->interface, code, &returned, values);
+  bool is_struct = signature->result == TYPE_STRUCT;
+  size_t size = is_struct ? signature->result_detail->size : 0;
+  void *place = size > sizeof returned ? (void *)result->pointer : &returned;
+  ffi_call(signature->interface, code, place, values);
+  if (is_struct) {
+    if (place == &returned) memcpy((void *)result->pointer, place, size);
+    return;
+  }
   if (signature->result == TYPE_FLOAT) {
     result->number = (double)returned.single;
   } else if (signature->result == TYPE_DOUBLE) {
@@ -85,6 +96,7 @@ static void extend(TypeCode type, CallWord *result) {
     result->integer = (uint16_t)integer;
     break;
   case TYPE_INT32:
+  case TYPE_ENUM:
     result->integer = (int32_t)integer;
     break;
   case TYPE_UINT32:
@@ -102,5 +114,5 @@ void call_native(const Signature *signature, GraftNative code,
   } else {
     call_registers(signature, code, args, result);
   }
-  if (signature->result <= TYPE_UINT32) extend(signature->result, result);
+  if (signature->result <= TYPE_ENUM) extend(signature->result, result);
 }

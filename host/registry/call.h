@@ -29,6 +29,8 @@
 // As a result: every integer and bool is in `integer`, extended (a uint64_t
 // as its bits), `float` and `double` are in `number`, pointers and strings
 // in `pointer`.
+// A struct by value is in memory that `pointer` leads to, as an argument and as
+// a result; for a result the caller sets it, before the call.
 typedef union CallWord {
   int64_t integer;
   uint64_t bits;

@@ -24,7 +24,24 @@ static const struct {
 static const double two_63 = 9223372036854775808.0;
 static const double two_64 = 18446744073709551616.0;
 
-static Fit fit_integer(TypeCode type, const GraftValue *value, CallWord *word) {
+// What is wanted: a parameter or the result of a signature.
+typedef struct Wanted {
+  TypeCode code;
+  const char *name;
+  const TypeDetail *detail;
+} Wanted;
+
+static bool is_within(const Wanted *wanted, int64_t integer) {
+  if (wanted->code == TYPE_ENUM) {
+    return integer >= wanted->detail->least && integer <= wanted->detail->most;
+  }
+  return integer >= ranges[wanted->code].least &&
+         integer <= ranges[wanted->code].most;
+}
+
+static Fit fit_integer(const Wanted *wanted, const GraftValue *value,
+                       CallWord *word) {
+  TypeCode type = wanted->code;
   int64_t integer = value->as.integer;
   if (value->type == GRAFT_NUMBER) {
     double number = value->as.number;
@@ -38,9 +55,7 @@ static Fit fit_integer(TypeCode type, const GraftValue *value, CallWord *word) {
     }
     integer = (int64_t)number;
   }
-  if (integer < ranges[type].least || integer > ranges[type].most) {
-    return FIT_RANGE;
-  }
+  if (!is_within(wanted, integer)) return FIT_RANGE;
   word->integer = integer;
   return FIT_YES;
 }
@@ -71,6 +86,15 @@ static Fit fit_pointer(const char *name, const GraftValue *value,
   return FIT_YES;
 }
 
+// The bytes of a struct are where a pointer to it leads.
+static Fit fit_struct(const char *name, const GraftValue *value,
+                      CallWord *word) {
+  if (value->type != GRAFT_POINTER || value->as.pointer.address == NULL) {
+    return FIT_TYPE;
+  }
+  return fit_pointer(name, value, word);
+}
+
 static Fit fit_string(const GraftValue *value, CallWord *word) {
   if (value->type != GRAFT_STRING) return FIT_TYPE;
   if (memchr(value->as.string.text, '\0', value->as.string.size) != NULL) {
@@ -80,18 +104,19 @@ static Fit fit_string(const GraftValue *value, CallWord *word) {
   return FIT_YES;
 }
 
-static Fit fit(TypeCode type, const char *name, const GraftValue *value,
-               CallWord *word) {
+static Fit fit(const Wanted *wanted, const GraftValue *value, CallWord *word) {
+  TypeCode type = wanted->code;
   bool is_number = value->type == GRAFT_INTEGER || value->type == GRAFT_NUMBER;
   *word = (CallWord){.bits = 0};
   if (type_is_integer(type)) {
-    return is_number ? fit_integer(type, value, word) : FIT_TYPE;
+    return is_number ? fit_integer(wanted, value, word) : FIT_TYPE;
   }
   if (type_is_float(type)) {
     return is_number ? fit_float(type, value, word) : FIT_TYPE;
   }
   if (type == TYPE_STRING) return fit_string(value, word);
-  if (type == TYPE_POINTER) return fit_pointer(name, value, word);
+  if (type == TYPE_POINTER) return fit_pointer(wanted->name, value, word);
+  if (type == TYPE_STRUCT) return fit_struct(wanted->name, value, word);
   if (type == TYPE_VOID) return FIT_YES;
   if (value->type != GRAFT_BOOLEAN) return FIT_TYPE;
   word->integer = value->as.boolean;
@@ -138,32 +163,46 @@ static void describe_got(Fit reason, const GraftValue *value, char *text,
   }
 }
 
+// "Body" of a struct by value, whose name is that of a pointer to it.
+static void describe_wanted(const Wanted *wanted, char *text, size_t size) {
+  snprintf(text, size, "%s", type_text(wanted->code, wanted->name));
+  size_t used = strlen(text);
+  if (wanted->code == TYPE_STRUCT && used > 2 && used < size - 1) {
+    text[used - 2] = '\0';
+  }
+}
+
 GraftStatus convert_argument(const Signature *signature, const char *name,
                              int index, const GraftValue *value, CallWord *word,
                              GraftError *error) {
-  TypeCode type = signature->params[index];
-  const char *type_name = signature->param_names[index];
-  Fit reason = fit(type, type_name, value, word);
+  Wanted wanted = {signature->params[index], signature->param_names[index],
+                   signature->param_details[index]};
+  Fit reason = fit(&wanted, value, word);
   if (reason == FIT_YES) return GRAFT_OK;
-  char got[256];
+  char got[256], expected[256];
+  describe_wanted(&wanted, expected, sizeof expected);
   describe_got(reason, value, got, sizeof got);
   return error_set(error, GRAFT_EARG,
                    "bad argument #%d to '%s' (%s expected, got %s)", index + 1,
-                   name, type_text(type, type_name), got);
+                   name, expected, got);
 }
 
 GraftStatus convert_result(const Signature *signature, const char *name,
                            const GraftValue *value, CallWord *word,
                            GraftError *error) {
-  TypeCode type = signature->result;
-  if (type == TYPE_FLOAT) type = TYPE_DOUBLE; // as results have it
-  Fit reason = fit(type, signature->result_name, value, word);
+  Wanted wanted = {signature->result, signature->result_name,
+                   signature->result_detail};
+  if (wanted.code == TYPE_FLOAT)
+    wanted.code = TYPE_DOUBLE; // as results have it
+  Fit reason = fit(&wanted, value, word);
   if (reason == FIT_YES) return GRAFT_OK;
-  char got[256];
+  wanted.code = signature->result;
+  char got[256], expected[256];
+  describe_wanted(&wanted, expected, sizeof expected);
   describe_got(reason, value, got, sizeof got);
   return error_set(error, GRAFT_EARG,
-                   "bad result of '%s' (%s expected, got %s)", name,
-                   type_text(signature->result, signature->result_name), got);
+                   "bad result of '%s' (%s expected, got %s)", name, expected,
+                   got);
 }
 
 GraftStatus convert_count_error(const Signature *signature, const char *name,
@@ -196,7 +235,8 @@ GraftValue convert_word(TypeCode type, const char *type_name, CallWord word) {
     value.as.number = word.number;
   } else if (type == TYPE_STRING && word.pointer != NULL) {
     return string_value(word.pointer);
-  } else if (type == TYPE_POINTER && word.pointer != NULL) {
+  } else if ((type == TYPE_POINTER || type == TYPE_STRUCT) &&
+             word.pointer != NULL) {
     value.type = GRAFT_POINTER;
     value.as.pointer.address = (void *)word.pointer;
     value.as.pointer.type = type_name;

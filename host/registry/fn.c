@@ -25,6 +25,14 @@ static GraftStatus not_callable(const GraftFn *fn, const char *why_not,
                    why_not != NULL ? why_not : "its C type is not known");
 }
 
+static GraftStatus no_room(const GraftFn *fn, const Signature *signature,
+                           const GraftCall *call, GraftError *error) {
+  return error_set(error, GRAFT_EARG,
+                   "%s returns a struct of %zu bytes, and GraftCall.bytes has "
+                   "room for %zu",
+                   fn->name, signature->result_detail->size, call->byte_count);
+}
+
 static GraftStatus call_code(GraftFn *fn, Target target, GraftCall *call,
                              GraftError *error) {
   const Signature *signature = target.signature;
@@ -38,7 +46,12 @@ static GraftStatus call_code(GraftFn *fn, Target target, GraftCall *call,
                                           &call->args[i], &words[i], error);
     if (status < 0) return status;
   }
-  CallWord result;
+  CallWord result = {.pointer = call->bytes};
+  if (signature->result == TYPE_STRUCT &&
+      (call->bytes == NULL ||
+       call->byte_count < signature->result_detail->size)) {
+    return no_room(fn, signature, call, error);
+  }
   call_native(signature, target.code, words, &result);
   call->result_count = 0;
   if (signature->result != TYPE_VOID && call->result_capacity > 0) {

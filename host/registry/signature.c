@@ -23,15 +23,15 @@ static const char *const type_names[] = {
     [TYPE_INT64] = "int64_t", [TYPE_UINT64] = "uint64_t",
     [TYPE_FLOAT] = "float",   [TYPE_DOUBLE] = "double",
     [TYPE_STRING] = "string", [TYPE_POINTER] = "void *",
+    [TYPE_ENUM] = "int",      [TYPE_STRUCT] = "struct *",
 };
 
-const char *type_text(TypeCode type, const char *name) {
-  return type == TYPE_POINTER && name != NULL ? name : type_names[type];
+static bool has_name(TypeCode type) {
+  return type == TYPE_POINTER || type == TYPE_STRUCT || type == TYPE_ENUM;
 }
 
-static const char *declared_text(SignatureType type) {
-  if (type.code == TYPE_STRING) return "const char *";
-  return type_text(type.code, type.name);
+const char *type_text(TypeCode type, const char *name) {
+  return has_name(type) && name != NULL ? name : type_names[type];
 }
 
 static ffi_type *ffi_type_of(TypeCode type) {
@@ -48,6 +48,7 @@ static ffi_type *ffi_type_of(TypeCode type) {
   case TYPE_UINT16:
     return &ffi_type_uint16;
   case TYPE_INT32:
+  case TYPE_ENUM:
     return &ffi_type_sint32;
   case TYPE_UINT32:
     return &ffi_type_uint32;
@@ -61,9 +62,18 @@ static ffi_type *ffi_type_of(TypeCode type) {
     return &ffi_type_double;
   case TYPE_STRING:
   case TYPE_POINTER:
+  case TYPE_STRUCT: // has one of its own
     break;
   }
   return &ffi_type_pointer;
+}
+
+static bool has_struct(const Signature *self) {
+  bool found = self->result == TYPE_STRUCT;
+  for (int i = 0; i < self->param_count; i++) {
+    found |= self->params[i] == TYPE_STRUCT;
+  }
+  return found;
 }
 
 static void assign_registers(Signature *self) {
@@ -78,61 +88,167 @@ static void assign_registers(Signature *self) {
     }
   }
   bool fits = integers <= SIGNATURE_INTEGERS && floats <= SIGNATURE_FLOATS;
-  self->shape = !CALL_REGISTERS || !fits       ? CALL_LIBFFI
-                : integers <= 2 && floats <= 2 ? CALL_TWO_TWO
-                : floats == 0                  ? CALL_NO_FLOATS
-                                               : CALL_ALL;
+  self->shape = !CALL_REGISTERS || !fits || has_struct(self) ? CALL_LIBFFI
+                : integers <= 2 && floats <= 2               ? CALL_TWO_TWO
+                : floats == 0                                ? CALL_NO_FLOATS
+                                                             : CALL_ALL;
+}
+
+// --- Memory ------------------------------------------------------------------
+
+// All that a signature has lies in one block: the Signature, an Interface,
+// then for each enum and struct what storing it takes, aligned, then texts.
+typedef struct Store {
+  char *next; // NULL: only counting
+  size_t size;
+} Store;
+
+static void *store(Store *self, size_t size, size_t align) {
+  size_t skip = (align - self->size % align) % align;
+  self->size += skip + size;
+  if (self->next == NULL) return NULL;
+  char *place = self->next + skip;
+  self->next = place + size;
+  return place;
+}
+
+// A copy of the detail, and for a struct libffi's view of it right behind.
+typedef struct StoredDetail {
+  TypeDetail detail;
+  ffi_type type;
+} StoredDetail;
+
+static const TypeDetail *store_detail(Store *self, const TypeDetail *detail) {
+  if (detail == NULL) return NULL;
+  size_t count = (size_t)detail->count;
+  StoredDetail *stored = store(self, sizeof *stored, _Alignof(StoredDetail));
+  ffi_type **elements =
+      store(self, (count + 1) * sizeof *elements, _Alignof(ffi_type *));
+  uint8_t *codes = store(self, count, 1);
+  if (stored == NULL) return NULL;
+  stored->detail = *detail;
+  stored->detail.codes = codes;
+  for (size_t i = 0; i < count; i++) {
+    codes[i] = detail->codes[i];
+    elements[i] = ffi_type_of(detail->codes[i]);
+  }
+  stored->type = (ffi_type){.size = detail->size,
+                            .alignment = (unsigned short)detail->align,
+                            .type = FFI_TYPE_STRUCT,
+                            .elements = elements};
+  return &stored->detail;
+}
+
+static const char *store_name(Store *self, SignatureType type) {
+  if (!has_name(type.code) || (type.code == TYPE_ENUM && type.name == NULL)) {
+    return NULL;
+  }
+  const char *name = type_text(type.code, type.name);
+  size_t size = strlen(name) + 1;
+  char *stored = store(self, size, 1);
+  return stored != NULL ? memcpy(stored, name, size) : NULL;
+}
+
+static ffi_type *interface_type(TypeCode type, const TypeDetail *detail) {
+  if (type != TYPE_STRUCT) return ffi_type_of(type);
+  return &((StoredDetail *)(uintptr_t)detail)->type;
 }
 
 static void prepare_interface(Signature *self, Interface *interface) {
   for (int i = 0; i < self->param_count; i++) {
-    interface->params[i] = ffi_type_of(self->params[i]);
+    interface->params[i] =
+        interface_type(self->params[i], self->param_details[i]);
   }
-  ffi_status status =
-      ffi_prep_cif(&interface->cif, FFI_DEFAULT_ABI, self->param_count,
-                   ffi_type_of(self->result), interface->params);
+  ffi_status status = ffi_prep_cif(
+      &interface->cif, FFI_DEFAULT_ABI, self->param_count,
+      interface_type(self->result, self->result_detail), interface->params);
   assert(status == FFI_OK);
   (void)status;
   self->interface = &interface->cif;
 }
 
+bool type_detail_fits(const TypeDetail *detail, const size_t *offsets) {
+  size_t at = 0, align = 1;
+  for (int i = 0; i < detail->count; i++) {
+    const ffi_type *type = ffi_type_of(detail->codes[i]);
+    at = (at + type->alignment - 1) / type->alignment * type->alignment;
+    if (at != offsets[i]) return false;
+    at += type->size;
+    if (type->alignment > align) align = type->alignment;
+  }
+  return detail->count > 0 && (at + align - 1) / align * align == detail->size;
+}
+
+// --- Text --------------------------------------------------------------------
+
+void signature_write_type(Buffer *text, SignatureType type) {
+  const char *name = type_text(type.code, type.name);
+  if (type.code == TYPE_STRING) {
+    buffer_add_text(text, "const char *");
+  } else if (type.code == TYPE_ENUM) {
+    buffer_add_text(text, "int");
+  } else if (type.code == TYPE_STRUCT) {
+    buffer_add(text, name, strlen(name) - strlen(" *"));
+  } else {
+    buffer_add_text(text, name);
+  }
+}
+
 static void write_text(Buffer *text, const SignatureDesc *desc) {
-  buffer_add_text(text, declared_text(desc->result));
+  signature_write_type(text, desc->result);
   buffer_add_text(text, "(");
   for (int i = 0; i < desc->param_count; i++) {
     if (i > 0) buffer_add_text(text, ", ");
-    buffer_add_text(text, declared_text(desc->params[i]));
+    signature_write_type(text, desc->params[i]);
   }
   buffer_add_text(text, desc->param_count == 0 ? "void)" : ")");
 }
 
-// Copies a pointer's name to `*to` and moves that behind it.
-static const char *store_name(SignatureType type, char **to) {
-  if (type.code != TYPE_POINTER) return NULL;
-  const char *name = type_text(type.code, type.name);
-  size_t size = strlen(name) + 1;
-  char *stored = memcpy(*to, name, size);
-  *to += size;
-  return stored;
-}
+// --- Making ------------------------------------------------------------------
 
-static size_t name_size(SignatureType type) {
-  if (type.code != TYPE_POINTER) return 0;
-  return strlen(type_text(type.code, type.name)) + 1;
-}
-
-static void fill(Signature *self, const SignatureDesc *desc, char *names) {
+static void fill(Signature *self, const SignatureDesc *desc) {
   self->result = (uint8_t)desc->result.code;
-  self->result_name = store_name(desc->result, &names);
   self->param_count = (uint8_t)desc->param_count;
   for (int i = 0; i < desc->param_count; i++) {
     self->params[i] = (uint8_t)desc->params[i].code;
-    self->param_names[i] = store_name(desc->params[i], &names);
   }
+}
+
+// With `self`, its parts are put into the store; without, they are counted.
+static void store_parts(Store *parts, const SignatureDesc *desc,
+                        Signature *self) {
+  const TypeDetail *detail = store_detail(parts, desc->result.detail);
+  if (self != NULL) self->result_detail = detail;
+  for (int i = 0; i < desc->param_count; i++) {
+    detail = store_detail(parts, desc->params[i].detail);
+    if (self != NULL) self->param_details[i] = detail;
+  }
+  const char *name = store_name(parts, desc->result);
+  if (self != NULL) self->result_name = name;
+  for (int i = 0; i < desc->param_count; i++) {
+    name = store_name(parts, desc->params[i]);
+    if (self != NULL) self->param_names[i] = name;
+  }
+}
+
+static Signature *make(const GraftAllocator *allocator,
+                       const SignatureDesc *desc, const Buffer *text) {
+  Store parts = {0};
+  store_parts(&parts, desc, NULL);
+  size_t size = sizeof(Signature) + sizeof(Interface);
+  Signature *self = memory_new(allocator, size + parts.size + text->size + 1);
+  if (self == NULL) return NULL;
+  Interface *interface = (Interface *)(self + 1);
+  parts = (Store){.next = (char *)(interface + 1)};
+  fill(self, desc);
+  store_parts(&parts, desc, self);
+  self->text = memcpy(parts.next, text->text, text->size + 1);
   self->lua = self->result == TYPE_INT32 && self->param_count == 1 &&
               self->params[0] == TYPE_POINTER &&
               strcmp(self->param_names[0], "lua_State *") == 0;
   assign_registers(self);
+  prepare_interface(self, interface);
+  return self;
 }
 
 Signature *signature_new(const GraftAllocator *allocator,
@@ -141,18 +257,7 @@ Signature *signature_new(const GraftAllocator *allocator,
   Buffer text;
   buffer_init(&text, allocator);
   write_text(&text, desc);
-  size_t size = sizeof(Signature) + sizeof(Interface) + text.size + 1;
-  size += name_size(desc->result);
-  for (int i = 0; i < desc->param_count; i++)
-    size += name_size(desc->params[i]);
-  Signature *self = text.failed ? NULL : memory_new(allocator, size);
-  if (self != NULL) {
-    Interface *interface = (Interface *)(self + 1);
-    char *stored = memcpy(interface + 1, text.text, text.size + 1);
-    self->text = stored;
-    fill(self, desc, stored + text.size + 1);
-    prepare_interface(self, interface);
-  }
+  Signature *self = text.failed ? NULL : make(allocator, desc, &text);
   buffer_clear(&text);
   return self;
 }
@@ -160,11 +265,12 @@ Signature *signature_new(const GraftAllocator *allocator,
 Signature *signature_copy(const GraftAllocator *allocator,
                           const Signature *self) {
   SignatureDesc desc = {
-      .result = {self->result, self->result_name},
+      .result = {self->result, self->result_name, self->result_detail},
       .param_count = self->param_count,
   };
   for (int i = 0; i < self->param_count; i++) {
-    desc.params[i] = (SignatureType){self->params[i], self->param_names[i]};
+    desc.params[i] = (SignatureType){self->params[i], self->param_names[i],
+                                     self->param_details[i]};
   }
   return signature_new(allocator, &desc);
 }
@@ -173,7 +279,24 @@ void signature_free(const GraftAllocator *allocator, Signature *self) {
   memory_free(allocator, self);
 }
 
+// Bounds do not matter to callers; what is in a struct does.
+static bool same_detail(TypeCode type, const TypeDetail *a,
+                        const TypeDetail *b) {
+  if (type != TYPE_STRUCT) return true;
+  return a->size == b->size && a->count == b->count &&
+         memcmp(a->codes, b->codes, (size_t)a->count) == 0;
+}
+
 bool signature_equal(const Signature *a, const Signature *b) {
   if (a == NULL || b == NULL) return a == b;
-  return strcmp(a->text, b->text) == 0;
+  if (strcmp(a->text, b->text) != 0 ||
+      !same_detail(a->result, a->result_detail, b->result_detail)) {
+    return false;
+  }
+  for (int i = 0; i < a->param_count; i++) {
+    if (!same_detail(a->params[i], a->param_details[i], b->param_details[i])) {
+      return false;
+    }
+  }
+  return true;
 }

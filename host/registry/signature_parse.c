@@ -21,7 +21,10 @@ typedef struct Reader {
   Arena arena; // pointer names until signature_new has copied them
   GraftError *error;
   GraftStatus status;
+  int depth; // of function pointers in function pointers
 } Reader;
+
+enum { DEPTH_MOST = 8 };
 
 // The specifiers of one declaration, as counts, since C allows any order.
 typedef struct Specifiers {
@@ -250,7 +253,7 @@ static bool name_pointer(Reader *self, Word base, int stars,
   memcpy(name, base.start, base.size);
   name[base.size] = ' ';
   memset(name + base.size + 1, '*', (size_t)stars);
-  *type = (SignatureType){TYPE_POINTER, name};
+  *type = (SignatureType){.code = TYPE_POINTER, .name = name};
   return true;
 }
 
@@ -271,16 +274,30 @@ static bool finish_type(Reader *self, const Specifiers *specifiers, int stars,
                       : "unknown type '",
                   named);
     }
-    *type = (SignatureType){code, NULL};
+    *type = (SignatureType){.code = code};
     return true;
   }
   if (stars == 1 && plain_char && specifiers->has_const) {
-    *type = (SignatureType){TYPE_STRING, NULL};
+    *type = (SignatureType){.code = TYPE_STRING};
     return true;
   }
   const char *base = plain_char ? "char" : type_text(code, NULL);
   if (!is_unknown) named = (Word){base, strlen(base)};
   return name_pointer(self, named, stars, type);
+}
+
+// `[]` or `[3]` behind a name: in a parameter it is a star.
+static bool read_dimension(Reader *self, int *stars) {
+  if (!accept(self, '[')) return true;
+  while (*self->next != ']') {
+    if (*self->next == '\0') return fail_plain(self, "expected ']'");
+    self->next++;
+  }
+  self->next++;
+  ++*stars;
+  skip_space(self);
+  return *self->next != '[' ||
+         fail_plain(self, "only one dimension is supported");
 }
 
 // One type and, where there is one, the name it declares.
@@ -297,13 +314,55 @@ static bool read_declaration(Reader *self, SignatureType *type) {
                 (Word){start, (size_t)(self->next - start)});
   }
   int stars = read_stars(self);
-  if (!finish_type(self, &specifiers, stars, type)) return false;
   self->next += peek_word(self).size;
+  if (!read_dimension(self, &stars)) return false;
   skip_space(self);
-  if (*self->next == '[') {
-    return fail_plain(self, "arrays are not supported, write a pointer");
+  return finish_type(self, &specifiers, stars, type);
+}
+
+static bool read_parameters(Reader *self, SignatureDesc *desc);
+
+// "int (*)(double)", from what has been read.
+static bool name_function(Reader *self, const SignatureDesc *desc, int stars,
+                          SignatureType *type) {
+  Buffer text;
+  buffer_init(&text, self->arena.allocator);
+  signature_write_type(&text, desc->result);
+  buffer_add_text(&text, " (");
+  buffer_add_repeated(&text, '*', (size_t)stars);
+  buffer_add_text(&text, ")(");
+  for (int i = 0; i < desc->param_count; i++) {
+    if (i > 0) buffer_add_text(&text, ", ");
+    signature_write_type(&text, desc->params[i]);
   }
+  buffer_add_text(&text, desc->param_count == 0 ? "void)" : ")");
+  char *name = text.failed
+                   ? NULL
+                   : arena_copy_string(&self->arena, text.text, text.size);
+  buffer_clear(&text);
+  if (name == NULL) {
+    self->status = error_memory(self->error);
+    return false;
+  }
+  *type = (SignatureType){.code = TYPE_POINTER, .name = name};
   return true;
+}
+
+// What follows the result's type of a pointer to a function: "(*each)(int)".
+static bool read_function(Reader *self, SignatureType *type) {
+  SignatureDesc desc = {.result = *type};
+  self->next++;
+  int stars = read_stars(self);
+  if (stars == 0) return fail_plain(self, "expected '*'");
+  self->next += peek_word(self).size;
+  if (!accept(self, ')')) return fail_plain(self, "expected ')'");
+  if (!accept(self, '(')) return fail_plain(self, "expected '('");
+  if (++self->depth > DEPTH_MOST) {
+    return fail_plain(self, "too many function pointers in one another");
+  }
+  bool done = read_parameters(self, &desc);
+  self->depth--;
+  return done && name_function(self, &desc, stars, type);
 }
 
 static bool read_parameter(Reader *self, SignatureDesc *desc) {
@@ -317,9 +376,7 @@ static bool read_parameter(Reader *self, SignatureDesc *desc) {
   }
   SignatureType *type = &desc->params[desc->param_count];
   if (!read_declaration(self, type)) return false;
-  if (*self->next == '(') {
-    return fail_plain(self, "function pointers are not supported");
-  }
+  if (*self->next == '(' && !read_function(self, type)) return false;
   if (type->code == TYPE_VOID) {
     return fail(self, start, "a parameter cannot be void", (Word){0});
   }
@@ -345,7 +402,7 @@ static bool read_signature(Reader *self, SignatureDesc *desc) {
   if (!accept(self, '(')) return fail_plain(self, "expected '('");
   skip_space(self);
   if (*self->next == '*') {
-    return fail_plain(self, "function pointers are not supported");
+    return fail_plain(self, "a result cannot be a function pointer");
   }
   if (!read_parameters(self, desc)) return false;
   accept(self, ';');

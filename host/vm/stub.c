@@ -78,6 +78,8 @@ static inline int push_result(lua_State *L, const Signature *signature,
   switch (signature->result) {
   case TYPE_VOID:
     return 0;
+  case TYPE_STRUCT:
+    return 1; // it is there already
   case TYPE_FLOAT:
   case TYPE_DOUBLE:
     lua_pushnumber(L, word.number);
@@ -147,6 +149,10 @@ static int call_stub(lua_State *L) {
   for (int i = 0; i < count; i++) words[i] = convert(L, fn, signature, i);
   slot_count_call(fn);
   CallWord result = {.integer = 0};
+  // A struct by value becomes Lua's own.
+  if (signature->result == TYPE_STRUCT) {
+    result.pointer = lua_newuserdata(L, signature->result_detail->size);
+  }
   call_native(signature, backing->code, words, &result);
   return push_result(L, signature, result);
 }

@@ -102,6 +102,39 @@ long double fixture_natives_long(long double value) {
   return value;
 }
 
+// Structs by value: in registers, in memory, and one that no call can take.
+Body fixture_natives_scale(Body body, double by);
+Body fixture_natives_scale(Body body, double by) {
+  return (Body){body.x * by, body.y * by};
+}
+typedef struct Mixed {
+  float real;
+  int numbers[3];
+  char letter;
+  struct Bird bird;
+} Mixed;
+Mixed fixture_natives_mix(int more, Mixed mixed);
+Mixed fixture_natives_mix(int more, Mixed mixed) {
+  mixed.real += (float)more;
+  mixed.numbers[2] += more;
+  mixed.letter++;
+  mixed.bird.id -= more;
+  return mixed;
+}
+struct __attribute__((packed)) Tight {
+  char letter;
+  int number;
+};
+int fixture_natives_tight(struct Tight tight);
+int fixture_natives_tight(struct Tight tight) {
+  return tight.number;
+}
+typedef enum Flags { RED = 1, GREEN = 2, BLUE = 4 } Flags;
+Flags fixture_natives_flags(Flags flags);
+Flags fixture_natives_flags(Flags flags) {
+  return flags == RED ? (Flags)9 : flags;
+}
+
 // What is no native of this file.
 int other_function(void);
 int other_function(void) {

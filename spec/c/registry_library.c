@@ -9,6 +9,7 @@
 #include "check.h"
 #include "native/library.h"
 #include "registry/call.h"
+#include "registry/slot.h"
 
 typedef struct Expected {
   const char *name;
@@ -26,12 +27,16 @@ static const Expected expected[] = {
               "int, int64_t, uint64_t, int64_t, uint64_t, float, int)"},
     {"lua", "int(lua_State *)"},
     {"values", "double(double *, uint8_t *)"},
-    {"make", "its result is struct Body by value"},
-    {"take", "parameter 2 is struct Bird by value"},
-    {"either", "parameter 1 is union Either by value"},
-    {"each", "parameter 1 is a function pointer"},
+    {"make", "Body(void)"},
+    {"take", "void(int, Bird)"},
+    {"either", "parameter 1 is Either by value"},
+    {"each", "int(int (*)(int))"},
     {"print", "it takes variable arguments"},
     {"long", "its result is long double"},
+    {"scale", "Body(Body, double)"},
+    {"mix", "Mixed(int, Mixed)"},
+    {"tight", "parameter 1 is struct Tight by value"},
+    {"flags", "int(int)"},
     {"twice", "int(int)"},
     {"four", "int(int)"},
 };
@@ -67,6 +72,129 @@ static void check_entry(const Library *library, const char *object,
                "wrong place or symbol");
 }
 
+// --- Calls with values -------------------------------------------------------
+
+typedef struct Mixed {
+  float real;
+  int numbers[3];
+  char letter;
+  int bird;
+} Mixed;
+
+static GraftFn *add_slot(Registry *registry, const Library *library,
+                         const char *name) {
+  const LibraryEntry *entry = find(library, name);
+  GraftFn *fn = registry_add(registry, name);
+  slot_set(fn,
+           &(BackingDesc){.layer = LAYER_NATIVE,
+                          .code = entry->code,
+                          .signature = entry->signature},
+           NULL);
+  return fn;
+}
+
+static GraftValue struct_value(void *address, const char *type) {
+  GraftValue value = {.type = GRAFT_POINTER};
+  value.as.pointer.address = address;
+  value.as.pointer.type = type;
+  return value;
+}
+
+static void check_structs(Registry *registry, const Library *library) {
+  GraftFn *fn = add_slot(registry, library, "fixture_natives.scale");
+  double body[2] = {1.5, -2}, made[2] = {0};
+  GraftValue args[2] = {struct_value(body, "Body *"), {.type = GRAFT_NUMBER}};
+  args[1].as.number = 4;
+  GraftValue result;
+  GraftError error;
+  GraftCall call = {.args = args,
+                    .arg_count = 2,
+                    .results = &result,
+                    .result_capacity = 1,
+                    .bytes = made,
+                    .byte_count = sizeof made};
+  CHECK("a struct by value in registers",
+        graft_fn_call(fn, &call, &error) == GRAFT_OK && made[0] == 6 &&
+            made[1] == -8 && result.as.pointer.address == made &&
+            strcmp(result.as.pointer.type, "Body *") == 0);
+  call.byte_count = 8;
+  CHECK("no room", graft_fn_call(fn, &call, &error) == GRAFT_EARG);
+  check_text("no room", error.message,
+             "fixture_natives.scale returns a struct of 16 bytes, and "
+             "GraftCall.bytes has room for 8");
+  args[0] = struct_value(body, "Bird *");
+  CHECK("another struct", graft_fn_call(fn, &call, &error) == GRAFT_EARG);
+  check_text("another struct", error.message,
+             "bad argument #1 to 'fixture_natives.scale' (Body expected, got "
+             "Bird *)");
+  args[0] = (GraftValue){.type = GRAFT_NIL};
+  CHECK("no struct", graft_fn_call(fn, &call, &error) == GRAFT_EARG);
+  fn = add_slot(registry, library, "fixture_natives.mix");
+  Mixed mixed = {1.5f, {1, 2, 3}, 'a', 10}, mixed_result;
+  args[0] = (GraftValue){.type = GRAFT_INTEGER, .as.integer = 5};
+  args[1] = struct_value(&mixed, "Mixed *");
+  call.bytes = &mixed_result;
+  call.byte_count = sizeof mixed_result;
+  CHECK("a struct by value in memory",
+        graft_fn_call(fn, &call, &error) == GRAFT_OK &&
+            mixed_result.real == 6.5f && mixed_result.numbers[0] == 1 &&
+            mixed_result.numbers[2] == 8 && mixed_result.letter == 'b' &&
+            mixed_result.bird == 5 && mixed.bird == 10);
+}
+
+static void check_enums(Registry *registry, const Library *library) {
+  GraftFn *fn = add_slot(registry, library, "fixture_natives.mood");
+  GraftValue args[2] = {{.type = GRAFT_INTEGER, .as.integer = 1},
+                        {.type = GRAFT_INTEGER, .as.integer = 0}};
+  GraftValue result;
+  GraftError error;
+  GraftCall call = {
+      .args = args, .arg_count = 2, .results = &result, .result_capacity = 1};
+  CHECK("an enumerator",
+        graft_fn_call(fn, &call, &error) == GRAFT_OK && result.as.integer == 1);
+  args[0].as.integer = 2;
+  CHECK("beyond the enumerators",
+        graft_fn_call(fn, &call, &error) == GRAFT_EARG);
+  check_text("beyond the enumerators", error.message,
+             "bad argument #1 to 'fixture_natives.mood' (Mood expected, got 2, "
+             "which is out of range)");
+  fn = add_slot(registry, library, "fixture_natives.flags");
+  call.arg_count = 1;
+  args[0].as.integer = 7;
+  CHECK("flags are joined",
+        graft_fn_call(fn, &call, &error) == GRAFT_OK && result.as.integer == 7);
+  args[0].as.integer = 8;
+  CHECK("beyond the flags", graft_fn_call(fn, &call, &error) == GRAFT_EARG);
+}
+
+static int tripled(int value) {
+  return 3 * value;
+}
+
+static void check_calls(const Library *library) {
+  Registry *registry = registry_new(&(RegistryDesc){0});
+  check_structs(registry, library);
+  check_enums(registry, library);
+  GraftFn *fn = add_slot(registry, library, "fixture_natives.each");
+  GraftValue argument =
+      struct_value((void *)(uintptr_t)tripled, "int (*)(int)");
+  GraftValue result;
+  GraftError error;
+  GraftCall call = {.args = &argument,
+                    .arg_count = 1,
+                    .results = &result,
+                    .result_capacity = 1};
+  CHECK("a function pointer",
+        graft_fn_call(fn, &call, &error) == GRAFT_OK && result.as.integer == 3);
+  argument.as.pointer.type = "int (*)(float)";
+  CHECK("another function pointer",
+        graft_fn_call(fn, &call, &error) == GRAFT_EARG);
+  check_text("another function pointer", error.message,
+             "bad argument #1 to 'fixture_natives.each' (int (*)(int) "
+             "expected, got int (*)(float))");
+  registry_free(registry);
+}
+
 static void check_object(const char *path) {
   const char *object = strrchr(path, '/') + 1;
   Library *library;
@@ -85,6 +213,7 @@ static void check_object(const char *path) {
   CallWord result;
   call_native(add->signature, add->code, words, &result);
   CHECK("a native from a library can be called", result.number == 6.5);
+  check_calls(library);
   bool rising = true;
   for (size_t i = 1; i < library_count(library); i++) {
     rising &=

@@ -65,6 +65,12 @@ static void canonical(void) {
                   "int(double *, uint64_t *, uint8_t *)");
   check_canonical("enum Mood(enum Mood m)", "int(int)");
   check_canonical("int (lua_State *)", "int(lua_State *)");
+  check_canonical("void(double v[3], const char text[], Body *list[])",
+                  "void(double *, const char *, Body **)");
+  check_canonical("void f(void (*done)(void), long (*get)(const char *s, int))",
+                  "void(void (*)(void), int64_t (*)(const char *, int))");
+  check_canonical("int(int (**)(struct Body *, int (*)(int)))",
+                  "int(int (**)(Body *, int (*)(int)))");
 }
 
 static void errors(void) {
@@ -78,11 +84,12 @@ static void errors(void) {
   check_error("void(double,)", 13, "expected a type");
   check_error("void(int, void)", 11, "a parameter cannot be void");
   check_error("void(int, ...)", 11, "variable arguments are not supported");
-  check_error("void(void (*f)(int))", 11,
-              "function pointers are not supported");
-  check_error("int (*f)(int)", 6, "function pointers are not supported");
-  check_error("void(double v[3])", 14,
-              "arrays are not supported, write a pointer");
+  check_error("void(void (*f(int))", 14, "expected ')'");
+  check_error("void(void (f)(int))", 12, "expected '*'");
+  check_error("void(void (*f))", 15, "expected '('");
+  check_error("int (*f)(int)", 6, "a result cannot be a function pointer");
+  check_error("void(double v[3)", 17, "expected ']'");
+  check_error("void(double v[3][3])", 17, "only one dimension is supported");
   check_error("long double(void)", 1, "unsupported type 'long double'");
   check_error("void(float int)", 6, "unsupported type 'float int'");
   check_error("void(unsigned signed)", 6, "unsupported type 'unsigned signed'");
@@ -122,6 +129,11 @@ static void many_parameters(void) {
   memset(huge, '*', (1 << 20) - 1);
   memcpy(huge, "int ", 4);
   CHECK("signature of a megabyte of stars is an error",
+        signature_parse(&memory_default, huge, &signature, &error) ==
+            GRAFT_ESIGNATURE);
+  for (int i = 4; i + 7 < 1 << 20; i += 7) memcpy(huge + i, "int(*)(", 7);
+  memcpy(huge, "int(", 4);
+  CHECK("signature of a megabyte of function pointers is an error",
         signature_parse(&memory_default, huge, &signature, &error) ==
             GRAFT_ESIGNATURE);
   free(huge);

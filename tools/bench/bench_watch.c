@@ -102,7 +102,8 @@ static int call_edited(Live *self) {
       {.type = GRAFT_NUMBER, .as.number = 0},
   };
   GraftValue result = {0};
-  GraftCall call = {args, 2, &result, 1, 0};
+  GraftCall call = {
+      .args = args, .arg_count = 2, .results = &result, .result_capacity = 1};
   GraftError error;
   if (graft_fn_call(self->fn, &call, &error) < 0) {
     bench_fail("%s", error.message);
