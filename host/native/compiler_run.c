@@ -28,17 +28,29 @@ static const char *const common_flags[] = {"-fPIC",
                                            NULL};
 
 // Functions do not rely on each other's code: neither on what registers a
-// callee leaves alone nor on two being the same. -pipe: no temporary files.
+// callee leaves alone nor on two being the same, nor on nobody else writing a
+// static that the file only reads: an older version of it may have written it.
+// String literals stand apart even at -O0. -pipe: no temporary files.
 static const char *const gcc_flags[] = {"-fno-ipa-icf",
                                         "-fno-ipa-ra",
+                                        "-fno-ipa-reference-addressable",
+                                        "-fmerge-constants",
                                         "-fno-reorder-blocks-and-partition",
 #if defined(__aarch64__)
                                         "-fno-section-anchors",
+                                        "-mno-outline-atomics",
 #endif
                                         "-pipe",
                                         NULL};
 static const char *const clang_flags[] = {
-    "-fno-addrsig", "-Wno-unused-command-line-argument", NULL};
+    "-fno-addrsig",
+#if defined(__aarch64__)
+    "-mno-global-merge",
+    "-mno-outline-atomics",
+#endif
+    "-Wno-unused-command-line-argument",
+    NULL,
+};
 
 // What the rule is for; tcc has a name of its own.
 static const char *const target_flags[] = {"-MT", "graft", NULL};

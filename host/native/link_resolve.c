@@ -136,6 +136,11 @@ static GraftStatus resolve_undefined(Link *self, const ObjectTarget *target,
                          undefined->name);
     }
     external->address = (uintptr_t)find_external(self, undefined);
+    if (external->address == 0 && strcmp(undefined->name, "atexit") == 0) {
+      return link_refuse(self, asker, GRAFT_ENOTFOUND, error,
+                         "natives have no atexit, since they may go before the "
+                         "program does: write __attribute__((destructor))");
+    }
     if (external->address == 0 && !undefined->weak) {
       return link_refuse(self, asker, GRAFT_ENOTFOUND, error,
                          "nobody defines %s", undefined->name);

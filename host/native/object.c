@@ -149,6 +149,13 @@ static SectionKind kind_of(const Elf64_Shdr *header, const char *name) {
 static GraftStatus check_section(ObjectFile *self, const Elf64_Shdr *header,
                                  ObjectSection *section, GraftError *error) {
   bool loaded = section->kind != SECTION_OTHER;
+  if (strcmp(section->name, ".note.GNU-stack") == 0 &&
+      (header->sh_flags & SHF_EXECINSTR)) {
+    return object_refuse(self, error,
+                         "it wants an executable stack: natives cannot take "
+                         "the address of a nested function that uses variables "
+                         "around it");
+  }
   if (header->sh_flags & SHF_COMPRESSED) {
     return object_refuse(self, error, "%s is compressed: compile with -gz=none",
                          section->name);

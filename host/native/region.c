@@ -37,7 +37,8 @@ static void *reserve(void *place, size_t size) {
   void *start =
       mmap(place, size, PROT_NONE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
-  return start == MAP_FAILED ? NULL : start;
+  if (start == MAP_FAILED) return NULL;
+  return start;
 }
 
 static GraftStatus reserve_all(NativeRegion *self, size_t size,

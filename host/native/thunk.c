@@ -28,7 +28,8 @@ static char *take_block(ThunkTable *self) {
   }
   char *block = mmap(NULL, 2 * self->page_size, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return block != MAP_FAILED ? block : NULL;
+  if (block == MAP_FAILED) return NULL;
+  return block;
 }
 
 void thunk_table_clear(ThunkTable *self) {

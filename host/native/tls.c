@@ -52,7 +52,8 @@ static void drop_block(void *value) {
 static void *map_block(void) {
   void *block = mmap(NULL, TLS_LIMIT, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return block == MAP_FAILED ? NULL : block;
+  if (block == MAP_FAILED) return NULL;
+  return block;
 }
 
 Tls *tls_new(const GraftAllocator *allocator) {

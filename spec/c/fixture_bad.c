@@ -17,3 +17,13 @@ static __thread int mine;
 int fixture_mine(void) {
   return ++mine;
 }
+
+#ifdef NESTED
+int fixture_each(int (*function)(int));
+int fixture_nested(int value) {
+  int add(int more) {
+    return value + more;
+  }
+  return fixture_each(add);
+}
+#endif

@@ -25,6 +25,33 @@ typedef struct Body {
   int mass;
 } Body;
 
+#ifdef SHIFT
+// What comes before moves all that follows, and changes nothing of it.
+static int shifted = 12;
+static const char *const more[] = {"epsilon", "beta"};
+int fixture_shift(int value) {
+  static int inner = 5;
+  static const int labels[] = {3, 4};
+  inner += labels[value & 1];
+  switch (value) {
+  case 0:
+    return puts("one more");
+  case 1:
+    return inner + ++shifted;
+  case 2:
+    return (int)strlen(more[value & 1]);
+  case 3:
+    return 9 * (int)(1.75 * value);
+  case 4:
+    return puts("a text to keep");
+  case 5:
+    return -7;
+  default:
+    return shifted;
+  }
+}
+#endif
+
 extern int fixture_shared; // of fixture_other.c
 int fixture_other(int value);
 int fixture_host(int value);
@@ -100,6 +127,10 @@ const char *fixture_name(int index) {
 
 const char *fixture_text(void) {
   return "a text to keep";
+}
+
+int fixture_wide(int index) {
+  return L"wide \u00e9\u4e00"[index];
 }
 
 const char *fixture_word(int value) {
@@ -239,6 +270,7 @@ int fixture_switch(int value) {
   }
 }
 
+#if defined(__GNUC__) || defined(__TINYC__) // not cppcheck, which fails
 int fixture_goto(int which) {
   static void *const labels[] = {&&first, &&second, &&third};
   goto *labels[which];
@@ -249,6 +281,7 @@ second:
 third:
   return 3;
 }
+#endif
 
 #ifndef __TINYC__
 __attribute__((cold, noinline))

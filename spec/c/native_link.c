@@ -84,6 +84,7 @@ static void check_constants(World *world) {
   check("a switch of literals",
         strcmp(call_text(world, "fixture_word", 3), "three") == 0 &&
             strcmp(call_text(world, "fixture_word", 9), "many") == 0);
+  check_int("a wide string", call(world, "fixture_wide", 6), 0x4e00);
   check_int("a table of constants", call(world, "fixture_prime", 5), 13);
   check("constants of numbers", call_double(world, "fixture_number", 2) == 8.0);
   check("__func__", strcmp(call_text(world, "fixture_function", 0),
@@ -172,6 +173,17 @@ static void check_hashes(const Loaded *first, const Loaded *second) {
   for (size_t i = 0; i < sizeof changed / sizeof *changed; i++) {
     check(changed[i],
           hash_of(first, changed[i]) != hash_of(second, changed[i]));
+  }
+}
+
+// A version in which everything stands elsewhere.
+static void check_shifted(const Loaded *first, const Loaded *shifted) {
+  for (size_t i = 0; i < object_function_count(first->object); i++) {
+    const ObjectFunction *function = object_function(first->object, i);
+    if (function->part || strcmp(function->name, "fixture_line") == 0) continue;
+    char what[100];
+    snprintf(what, sizeof what, "%s stands elsewhere", function->name);
+    check(what, function->hash == hash_of(shifted, function->symbol));
   }
 }
 
@@ -271,7 +283,7 @@ static bool load(World *world, const char *file, Loaded *loaded) {
 }
 
 static void run(World *world) {
-  Loaded other = {0}, first = {0}, second = {0};
+  Loaded other = {0}, first = {0}, second = {0}, shifted = {0};
   if (load(world, "other.o", &other)) world_switch(world, &other, true);
   if (other.link != NULL && load(world, "first.o", &first)) {
     world_switch(world, &first, true);
@@ -283,6 +295,10 @@ static void run(World *world) {
     check_places(world, &first);
     check_constructors(world, &first);
     Kept kept = keep(world);
+    if (!is_tcc() && load(world, "shifted.o", &shifted)) {
+      check_shifted(&first, &shifted);
+      loaded_clear(&shifted);
+    }
     if (load(world, "second.o", &second)) {
       if (!is_tcc()) check_hashes(&first, &second);
       world_switch(world, &second, false);

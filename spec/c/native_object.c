@@ -88,6 +88,7 @@ static void check_kinds(void) {
 static void check_flags(void) {
   check_file("bad/common.o", "tentative is a COMMON symbol: compile with "
                              "-fno-common");
+  check_file("bad/nested.o", "the address of a nested function");
   check_file("bad/lto.o", "compile without -flto");
   check_file("bad/compressed.o", "compile with -gz=none");
 #if defined(__x86_64__)
