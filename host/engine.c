@@ -190,7 +190,7 @@ void engine_show_swaps(GraftEngine *self) {
 static void on_error(void *context, GraftFn *fn, const GraftError *error) {
   GraftEngine *self = context;
   if (!registry_is_host(self->registry)) {
-    fprintf(stderr, "graft: %s: %s\n", fn->name, error->message);
+    engine_on_call_failed(self, fn, error->message);
     return;
   }
   if (error->status == GRAFT_EREVERTED) return; // that has been told

@@ -63,9 +63,11 @@ typedef struct Plan {
   uint64_t planned_ns;
 } Plan;
 
-// What the watcher has to say, on its way to the host thread.
+// What other threads have to say, on its way to the host thread.
 typedef struct EngineNotice {
   struct EngineNotice *next;
+  const GraftFn *fn; // a typed call of it has failed; NULL: the watcher's
+  int count;         // of equal ones
   char *text;
 } EngineNotice;
 
@@ -187,6 +189,9 @@ void engine_forget_slots(const GraftEngine *self, EngineSlots *slots);
 // engine_plan.c: for WatchDesc, and what its messages become on the host thread
 void engine_on_batch(void *context, const WatchBatch *batch);
 void engine_on_message(void *context, const char *text);
+// A typed call has failed on another thread. Any thread.
+void engine_on_call_failed(GraftEngine *self, const GraftFn *fn,
+                           const char *text);
 void engine_show_notices(GraftEngine *self);
 void engine_free_notices(GraftEngine *self);
 typedef struct PlanDesc {

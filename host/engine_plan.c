@@ -242,16 +242,41 @@ static void notice_free(const GraftAllocator *allocator, EngineNotice *self) {
 
 // On the watcher thread. The host's callbacks are for its own thread, so that
 // a message waits for the next safe point.
-void engine_on_message(void *context, const char *text) {
-  GraftEngine *self = context;
-  EngineNotice *notice = notice_new(&self->allocator, text);
-  if (notice == NULL) return;
+// Under the mutex.
+static bool count_equal(GraftEngine *self, const GraftFn *fn,
+                        const char *text) {
+  if (fn == NULL) return false;
+  for (EngineNotice *other = self->notices; other != NULL;
+       other = other->next) {
+    if (other->fn != fn || strcmp(other->text, text) != 0) continue;
+    other->count++;
+    return true;
+  }
+  return false;
+}
+
+static void add_notice(GraftEngine *self, const GraftFn *fn, const char *text) {
   pthread_mutex_lock(&self->mutex);
-  notice->next = self->notices;
-  self->notices = notice;
-  atomic_store(&self->pending, true);
-  pthread_cond_broadcast(&self->changed);
+  EngineNotice *notice = NULL;
+  if (!count_equal(self, fn, text)) notice = notice_new(&self->allocator, text);
+  if (notice != NULL) {
+    notice->fn = fn;
+    notice->count = 1;
+    notice->next = self->notices;
+    self->notices = notice;
+    atomic_store(&self->pending, true);
+    pthread_cond_broadcast(&self->changed);
+  }
   pthread_mutex_unlock(&self->mutex);
+}
+
+void engine_on_message(void *context, const char *text) {
+  add_notice(context, NULL, text);
+}
+
+void engine_on_call_failed(GraftEngine *self, const GraftFn *fn,
+                           const char *text) {
+  add_notice(self, fn, text);
 }
 
 // The messages so far, oldest first.
@@ -270,11 +295,22 @@ static EngineNotice *take_notices(GraftEngine *self) {
   return oldest;
 }
 
+static void show_notice(GraftEngine *self, const EngineNotice *notice) {
+  if (notice->fn == NULL) {
+    engine_notice(self, notice->text);
+  } else {
+    engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
+                                    .name = notice->fn->name,
+                                    .count = notice->count,
+                                    .message = notice->text});
+  }
+}
+
 void engine_show_notices(GraftEngine *self) {
   EngineNotice *notice = take_notices(self);
   while (notice != NULL) {
     EngineNotice *next = notice->next;
-    engine_notice(self, notice->text);
+    show_notice(self, notice);
     notice_free(&self->allocator, notice);
     notice = next;
   }

@@ -192,14 +192,14 @@ GRAFT_API GraftStatus graft_fn_call(GraftFn *fn, GraftCall *call,
 //   double g = ((double (*)(double))GRAFT_LOAD(gravity))(height);
 //
 // When the active backing is a script, its error, a result of another type, or
-// a call from another thread yields zero and is told by an ERROR event (from
-// other threads: a line on standard error); so is a call when no backing is
-// left. A string that a script returned is valid until it returns
-// the next. The handle is valid for the engine's life; the call may be made
-// on any thread. Host thread. NULL and GRAFT_ESIGNATURE when the text is
-// wrong or the function's C type is another (both are named), GRAFT_ENOMEM,
-// GRAFT_ETHREAD. The C type of a function that has no native is set by the
-// first who asks.
+// a call from another thread yields zero and is told by an ERROR event; so is a
+// call when no backing is left. What happens on other threads is told at the
+// next safe point, equal ones once with their `count`. A string that a script
+// returned is valid until it returns the next. The handle is valid for the
+// engine's life; the call may be made on any thread. Host thread. NULL and
+// GRAFT_ESIGNATURE when the text is wrong or the function's C type is another
+// (both are named), GRAFT_ENOMEM, GRAFT_ETHREAD. The C type of a function that
+// has no native is set by the first who asks.
 GRAFT_API GraftNative const *graft_fn_typed(GraftFn *fn, const char *signature,
                                             GraftError *error);
 

@@ -194,6 +194,7 @@ size_t graft_event_text(const GraftEvent *event, char *buffer, size_t size) {
   case GRAFT_EVENT_ERROR:
   case GRAFT_EVENT_NOTICE:
     put(&out, "%s", event->message);
+    if (event->count > 1) put(&out, " (%d times)", event->count);
     break;
   case GRAFT_EVENT_KEEP:
   case GRAFT_EVENT_DEPENDS:

@@ -92,6 +92,7 @@ static void threads(void) {
   host_write(&host, "m.lua", script);
   host_require(&host, "m");
   host_register(&host, "n.f", (GraftNative)gravity, "double(double)");
+  *host.events = '\0';
   Visitor visitors[3];
   pthread_t ids[3];
   GraftFn *fn = graft_engine_fn(host.engine, "m.f");
@@ -119,6 +120,12 @@ static void threads(void) {
   check_holds("with its name", visitors[0].error.message, "m.f",
               "another thread", NULL);
   CHECK("behind a C type it gives zero", zeros == 3);
+  CHECK("nothing is told on other threads", *host.events == '\0');
+  CHECK("there is something to take", graft_engine_wait(host.engine, 0));
+  CHECK("a safe point", graft_engine_update(host.engine, NULL) == 1);
+  check_holds("tells of what failed on other threads", host.events, "Error ",
+              "m.f is a script now", "another thread", "(3 times) [m.f]", NULL);
+  CHECK("once", strstr(strstr(host.events, "Error ") + 1, "Error ") == NULL);
   CHECK("every call counts", host_info(&host, "n.f").calls == 6000);
   host_close(&host);
 }
