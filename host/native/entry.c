@@ -148,7 +148,7 @@ static void widen_floats(const Signature *signature, CallWord *words) {
 static GraftStatus call_code(GraftFn *fn, GraftNative code,
                              const Signature *signature, CallWord *words,
                              CallWord *result, GraftError *error) {
-  if (signature != fn->typed) {
+  if (!signature_equal(signature, fn->typed)) {
     return error_set(error, GRAFT_ESIGNATURE,
                      "%s is now %s, and was called by a typed handle as %s",
                      fn->name, signature != NULL ? signature->text : "unknown",

@@ -78,7 +78,12 @@ GraftFn *registry_at(const Registry *self, size_t index) {
 
 const Signature *registry_signature(Registry *self, const Signature *like) {
   Signature *found = map_find(&self->by_text, like->text);
-  if (found != NULL) return found;
+  // Texts do not say all: structs and enums change behind their names.
+  for (size_t i = 0; found != NULL && i < self->signatures.count; i++) {
+    if (signature_identical(self->signatures.items[i], like)) {
+      return self->signatures.items[i];
+    }
+  }
   Signature *copy = signature_copy(self->desc.allocator, like);
   if (copy == NULL) return NULL;
   Signature **place = ARRAY_PUSH(self->desc.allocator, &self->signatures);

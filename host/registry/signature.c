@@ -262,15 +262,23 @@ Signature *signature_new(const GraftAllocator *allocator,
   return self;
 }
 
+static SignatureType result_of(const Signature *self) {
+  return (SignatureType){self->result, self->result_name, self->result_detail};
+}
+
+static SignatureType param_of(const Signature *self, int index) {
+  return (SignatureType){self->params[index], self->param_names[index],
+                         self->param_details[index]};
+}
+
 Signature *signature_copy(const GraftAllocator *allocator,
                           const Signature *self) {
   SignatureDesc desc = {
-      .result = {self->result, self->result_name, self->result_detail},
+      .result = result_of(self),
       .param_count = self->param_count,
   };
   for (int i = 0; i < self->param_count; i++) {
-    desc.params[i] = (SignatureType){self->params[i], self->param_names[i],
-                                     self->param_details[i]};
+    desc.params[i] = param_of(self, i);
   }
   return signature_new(allocator, &desc);
 }
@@ -299,4 +307,24 @@ bool signature_equal(const Signature *a, const Signature *b) {
     }
   }
   return true;
+}
+
+static bool same_enum(const SignatureType *a, const SignatureType *b) {
+  if (a->code != b->code) return false;
+  if (a->code != TYPE_ENUM) return true;
+  const char *name_a = type_text(TYPE_ENUM, a->name);
+  return strcmp(name_a, type_text(TYPE_ENUM, b->name)) == 0 &&
+         a->detail->least == b->detail->least &&
+         a->detail->most == b->detail->most;
+}
+
+bool signature_identical(const Signature *a, const Signature *b) {
+  if (!signature_equal(a, b) || a == NULL) return a == b;
+  SignatureType x = result_of(a), y = result_of(b);
+  bool same = same_enum(&x, &y);
+  for (int i = 0; i < a->param_count && same; i++) {
+    x = param_of(a, i), y = param_of(b, i);
+    same = same_enum(&x, &y);
+  }
+  return same;
 }

@@ -119,6 +119,9 @@ void signature_write_type(Buffer *text, SignatureType type);
 // Two NULLs are equal. Structs by value are the same when what is in them is.
 bool signature_equal(const Signature *a, const Signature *b);
 
+// Equal, and the bounds and names of enums as well.
+bool signature_identical(const Signature *a, const Signature *b);
+
 // How a type is called in messages: "int", "string", "Body *", of a struct by
 // value that of a pointer to it. `name` may be NULL.
 const char *type_text(TypeCode type, const char *name);

@@ -166,7 +166,7 @@ static const Backing *choose_active(const SlotState *self) {
 static GraftNative cell_code(const GraftFn *self) {
   const Backing *active = self->active;
   bool fits = active != NULL && active->kind == BACKING_NATIVE &&
-              active->signature == self->typed;
+              signature_equal(active->signature, self->typed);
   return fits ? active->code : self->fallback;
 }
 

@@ -3,11 +3,13 @@
 #include "vm/stub.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "registry/call.h"
 #include "registry/convert.h"
+#include "vm/view_state.h"
 
 static int raise(lua_State *L, const GraftError *error) {
   luaL_where(L, 1);
@@ -106,6 +108,24 @@ static inline int push_result(lua_State *L, const Signature *signature,
   return 1;
 }
 
+// Pushes memory of Lua's own for a struct that a native returns by value: a
+// view, or bytes that can be passed on where its type is not known.
+static void *push_struct(lua_State *L, const Signature *signature) {
+  char name[200];
+  Vm *vm = vm_of(L);
+  size_t size = signature->result_detail->size;
+  const char *pointer = signature->result_name; // "Body *"
+  snprintf(name, sizeof name, "%.*s", (int)strlen(pointer) - 2, pointer);
+  if (!view_push_new(vm, L, name, 1)) return lua_newuserdata(L, size);
+  void *address;
+  const char *type;
+  if (view_get(vm, L, -1, &address, &type) && strcmp(type, pointer) == 0) {
+    return address;
+  }
+  lua_pop(L, 1);
+  return lua_newuserdata(L, size);
+}
+
 static int call_other(lua_State *L, GraftFn *fn) {
   const Backing *backing = fn->active;
   GraftError error;
@@ -151,7 +171,7 @@ static int call_stub(lua_State *L) {
   CallWord result = {.integer = 0};
   // A struct by value becomes Lua's own.
   if (signature->result == TYPE_STRUCT) {
-    result.pointer = lua_newuserdata(L, signature->result_detail->size);
+    result.pointer = push_struct(L, signature);
   }
   call_native(signature, backing->code, words, &result);
   return push_result(L, signature, result);

@@ -49,6 +49,10 @@ double world_sum(const double *values, int count) {
   for (int i = 0; i < count; i++) sum += values[i];
   return sum;
 }
+Vec world_scaled(Vec place, double by) {
+  return (Vec){place.x * by, place.y * by};
+}
+Mood world_calmer(Mood mood) { return mood == ANGRY ? CALM : mood; }
 double world_far(const Vec *place) { return place->x * place->x; }
 ]]
 
@@ -137,6 +141,25 @@ return function(vm)
       b.name = "goblin"
       same("goblin", graft.string(b.name))
       same("gob", graft.string(b.name, 3))
+    ]]
+  end)
+
+  it("structs go by value, and enums within their enumerators", function()
+    run [[
+      b.position = { x = 1.5, y = -2 }
+      local scaled = world.scaled(b.position, 2)
+      same(3.0, scaled.x)
+      same(-4.0, scaled.y)
+      scaled.x = 9
+      same(1.5, b.position.x)
+      same(18.0, world.scaled(scaled, 2).x)
+      fails("bad argument #1 to 'world.scaled' %(Vec expected, got Body %*%)",
+        world.scaled, b, 2)
+      fails("bad argument #1 to 'world.scaled' %(Vec expected, got nil%)",
+        world.scaled, nil, 2)
+      same(0, world.calmer(7))
+      fails("bad argument #1 to 'world.calmer' %(Mood expected, got 8, which " ..
+        "is out of range%)", world.calmer, 8)
     ]]
   end)
 

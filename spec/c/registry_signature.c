@@ -159,6 +159,46 @@ static void equality(void) {
   signature_free(&memory_default, copy);
 }
 
+static Signature *one_parameter(SignatureType type) {
+  SignatureDesc desc = {.param_count = 1, .params = {type}};
+  return signature_new(&memory_default, &desc);
+}
+
+static void details(void) {
+  static const uint8_t doubles[] = {TYPE_DOUBLE, TYPE_DOUBLE};
+  static const uint8_t mixed[] = {TYPE_INT8, TYPE_INT32, TYPE_DOUBLE};
+  TypeDetail body = {.size = 16, .align = 8, .count = 2, .codes = doubles};
+  TypeDetail other = {.size = 16, .align = 8, .count = 3, .codes = mixed};
+  SignatureType type = {TYPE_STRUCT, "Body *", &body};
+  Signature *a = one_parameter(type), *b = signature_copy(&memory_default, a);
+  type.detail = &other;
+  Signature *c = one_parameter(type);
+  check_text("a struct by value", a->text, "void(Body)");
+  CHECK("what is in a struct makes the type",
+        signature_equal(a, b) && !signature_equal(a, c));
+  CHECK("a copy has its own", a->param_details[0] != b->param_details[0] &&
+                                  b->param_details[0]->codes[1] == TYPE_DOUBLE);
+  CHECK("structs go by libffi", a->shape == CALL_LIBFFI);
+  CHECK("numbers that stand where they are aligned",
+        type_detail_fits(&body, (size_t[]){0, 8}) &&
+            type_detail_fits(&other, (size_t[]){0, 4, 8}));
+  CHECK("packed ones do not fit",
+        !type_detail_fits(&other, (size_t[]){0, 1, 5}));
+  other.size = 24;
+  CHECK("nor does what has more behind",
+        !type_detail_fits(&other, (size_t[]){0, 4, 8}));
+  TypeDetail bounds = {.least = 0, .most = 2};
+  TypeDetail wider = {.least = 0, .most = 3};
+  Signature *d = one_parameter((SignatureType){TYPE_ENUM, "Mood", &bounds});
+  Signature *e = one_parameter((SignatureType){TYPE_ENUM, "Mood", &wider});
+  check_text("an enum", d->text, "void(int)");
+  CHECK("bounds are no other type, but no other's either",
+        signature_equal(d, e) && !signature_identical(d, e) &&
+            signature_identical(a, b));
+  Signature *all[] = {a, b, c, d, e};
+  for (int i = 0; i < 5; i++) signature_free(&memory_default, all[i]);
+}
+
 static void out_of_memory(void) {
   bool done = false;
   bool clean = true;
@@ -180,6 +220,7 @@ int main(void) {
   errors();
   many_parameters();
   equality();
+  details();
   out_of_memory();
   return check_status();
 }
