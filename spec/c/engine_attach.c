@@ -153,6 +153,27 @@ static void refuses(void) {
   lua_close(L);
 }
 
+// The example of graft.h, as it stands there.
+static void example(void) {
+  Host host;
+  host_open(&host, NULL);
+  mkdir(host_path(&host, "scripts"), 0777);
+  host_write(&host, "scripts/main.lua", "answer = 42\n");
+  if (chdir(host.folder) != 0) exit(2);
+  GraftEngine *engine = NULL;
+  GraftError error;
+  lua_State *L = luaL_newstate();
+  luaL_openlibs(L);
+  graft_engine_attach(&(GraftEngineDesc){0}, L, &engine, &error);
+  graft_engine_watch(engine, "scripts", &error);
+  graft_engine_require(engine, "main", &error);
+  lua_getglobal(L, "answer");
+  CHECK("the example on attaching", lua_tonumber(L, -1) == 42);
+  graft_engine_close(engine);
+  lua_close(L);
+  host_close(&host);
+}
+
 static void several(void) {
   lua_State *a = new_state(), *b = new_state();
   Host one, two, own;
@@ -174,6 +195,7 @@ static void several(void) {
 }
 
 int main(void) {
+  example();
   works();
   engine_goes_first();
   state_goes_first();

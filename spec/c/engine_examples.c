@@ -182,10 +182,12 @@ static bool has_line(const char *source, const char *line, size_t size) {
   return false;
 }
 
-// Lines of examples are comments that are indented.
+// Lines of examples are comments that are indented. The one on attaching runs
+// in engine_attach.c, which knows lua.h.
 static void compare(void) {
   char *header = read_file(SPEC_HEADER);
   char *source = read_file(SPEC_SOURCE);
+  char *attach = read_file(SPEC_ATTACH);
   int lines = 0, missing = 0;
   char *rest = NULL;
   for (char *at = strtok_r(header, "\n", &rest); at != NULL;
@@ -193,7 +195,9 @@ static void compare(void) {
     if (strncmp(at, "//   ", 5) != 0) continue;
     while (*at == '/' || *at == ' ') at++;
     lines++;
-    if (has_line(source, at, strlen(at))) continue;
+    if (has_line(source, at, strlen(at)) || has_line(attach, at, strlen(at))) {
+      continue;
+    }
     missing++;
     printf("# graft.h has an example with \"%s\"\n", at);
   }
@@ -208,6 +212,7 @@ static void compare(void) {
   free(readme);
   free(header);
   free(source);
+  free(attach);
 }
 
 int main(void) {
