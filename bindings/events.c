@@ -212,6 +212,7 @@ static int off(lua_State *L) {
 static int on(lua_State *L) {
   const char *word = kinds[luaL_checkoption(L, 1, NULL, kinds)];
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  module_engine(L)->has_listeners = true;
   push_listeners(L, word);
   lua_createtable(L, 1, 0);
   lua_pushvalue(L, 2);
@@ -285,6 +286,7 @@ static void dispatch(Vm *vm, lua_State *L, void *context) {
 }
 
 bool events_on_event(GraftEngine *engine, const GraftEvent *event) {
+  if (!engine->has_listeners) return false;
   Dispatch self = {engine, event, false};
   vm_protect(engine->vm, dispatch, &self, NULL);
   return self.shown;

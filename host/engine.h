@@ -128,7 +128,7 @@ struct GraftEngine {
   const char *reverting;   // the function whose old version is being put back
   ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done
   bool undoing;            // slots are put back, which is no swap
-  void *listeners;         // of bindings/
+  bool has_listeners;      // a script has asked for events
   // Called with each event before desc.on_event; true: it has been shown.
   bool (*on_lua_event)(GraftEngine *engine, const GraftEvent *event);
 };

@@ -89,8 +89,9 @@ struct Patcher {
   int walker_ref; // the thread that walks then
   bool committed;
   bool undone;
-  PointerMap patched; // prototypes of the patched scripts → ScriptProto
-  bool *stale;        // by pair
+  PointerMap patched;   // prototypes of the patched scripts → ScriptProto
+  PointerFilter filter; // the same
+  bool *stale;          // by pair
   size_t reference_count;
   int journal_ref;
   int journal_count;

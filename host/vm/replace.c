@@ -10,6 +10,7 @@
 #include "vm/patcher_state.h"
 #include "vm/proto.h"
 #include "vm/settle.h"
+#include "vm/sweep_inner.h"
 
 // ---------------------------------------------------------------------------
 // One closure
@@ -302,12 +303,36 @@ static void offer(Patcher *self, Sweep *sweep, lua_State *L, int ref) {
   sweep_offer(sweep);
 }
 
+// How far ahead what scripts hold is fetched into the cache.
+enum { FETCH_AHEAD = 6 };
+
+static void fetch(Sweep *sweep, const Script *script) {
+  settle_fetch(sweep, script->value_ref);
+  settle_fetch(sweep, script->cells_ref);
+  for (int i = 0; i < script->unit->definition_count; i++) {
+    settle_fetch(sweep, script->slot_refs[i]);
+  }
+}
+
 // What Graft itself holds, in the private table, which is not walked. The
 // module's table goes first: all functions of the module lead to it.
 void replace_offer(void *context, Sweep *sweep, lua_State *L) {
   Patcher *self = context;
+  const Script *ahead = self->vm->scripts, *inside = ahead;
+  for (int i = 0; ahead != NULL && i < FETCH_AHEAD; i++) ahead = ahead->next;
+  for (int i = 0; inside != NULL && i < FETCH_AHEAD / 2; i++) {
+    inside = inside->next;
+  }
   for (Script *script = self->vm->scripts; script != NULL;
        script = script->next) {
+    if (ahead != NULL) {
+      fetch(sweep, ahead);
+      ahead = ahead->next;
+    }
+    if (inside != NULL) {
+      settle_fetch_inside(sweep, inside->value_ref);
+      inside = inside->next;
+    }
     offer(self, sweep, L, script->value_ref);
     offer(self, sweep, L, script->cells_ref);
     offer(self, sweep, L, script->environment_ref);
@@ -444,6 +469,7 @@ static void add_patched(Patcher *self, const Script *script, lua_State *L) {
       if (!pointer_map_set(&self->patched, entry->proto, entry)) {
         luaL_error(L, "out of memory");
       }
+      filter_add(&self->filter, entry->proto);
     }
   }
 }
@@ -461,6 +487,7 @@ static void prepare(Vm *vm, lua_State *L, void *context) {
   desc.begin = replace_offer;
   desc.judge = judge;
   desc.concerns = concerns;
+  desc.filter = &self->filter;
   desc.running = note_running;
   desc.context = self;
   replace_spread_begin(self, L, &desc);

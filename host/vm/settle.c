@@ -13,6 +13,9 @@ enum { SLOT_BUDGET = 128, DEPTH_LIMIT = 4 };
 // the object, then what it points to.
 enum { FETCH_OBJECT = 16, FETCH_INSIDE = 8 };
 
+// Bytes of a table's nodes that are fetched at most.
+enum { FETCH_NODES = 1024 };
+
 typedef struct Settle {
   Sweep *sweep;
   int budget;
@@ -51,8 +54,25 @@ static bool variables_are_settled(Settle *self, RawRef function) {
   return table_ref_is_settled(self, raw_environment(function.object));
 }
 
+// Whether it may have a replacement, or get one.
+static bool may_be_replaced(const Sweep *sweep, RawRef function) {
+  return sweep->desc.filter == NULL ||
+         (function.kind == RAW_LUA_FUNCTION &&
+          filter_may_have(sweep->desc.filter, raw_proto(function.object)));
+}
+
+static bool other_is_settled(Settle *self, RawRef function) {
+  const void **place = settled_place(self->sweep, function.object);
+  if (*place == function.object) return true;
+  if (!variables_are_settled(self, function)) return false;
+  *place = function.object;
+  return true;
+}
+
 static bool function_is_settled(Settle *self, RawRef function) {
   Sweep *sweep = self->sweep;
+  if (!may_be_replaced(sweep, function))
+    return other_is_settled(self, function);
   if (sweep->function_capacity > 0) {
     const SweepFunction *known = function_place(
         sweep->functions, sweep->function_capacity, function.object);
@@ -180,11 +200,35 @@ bool settle_has_settled(Sweep *self) {
          large_nodes_are_settled(self, raw_nodes(table));
 }
 
-bool settle_field(Sweep *self, int n) {
-  if (!self->desc.raw) return false;
+// The place of field `n` of the table that the sweep skips, or NULL.
+static const char *field_place(const Sweep *self, int n) {
+  if (!self->desc.raw) return NULL;
   RawSlots array = raw_array(self->desc.skip);
-  if (n < RAW_FIRST || (size_t)(n - RAW_FIRST) >= array.count) return false;
-  RawRef ref = raw_slot(array.first + (size_t)(n - RAW_FIRST) * RAW_SLOT);
+  if (n < RAW_FIRST || (size_t)(n - RAW_FIRST) >= array.count) return NULL;
+  return array.first + (size_t)(n - RAW_FIRST) * RAW_SLOT;
+}
+
+void settle_fetch(const Sweep *self, int n) {
+  const char *place = n != 0 ? field_place(self, n) : NULL;
+  if (place != NULL) __builtin_prefetch(raw_slot_address(place));
+}
+
+void settle_fetch_inside(const Sweep *self, int n) {
+  const char *place = n != 0 ? field_place(self, n) : NULL;
+  if (place == NULL) return;
+  RawRef ref = raw_slot(place);
+  if (ref.kind != RAW_TABLE) return;
+  RawSlots nodes = raw_nodes(ref.object);
+  size_t size = nodes.count * RAW_NODE;
+  for (size_t at = 0; at < size && at < FETCH_NODES; at += 64) {
+    __builtin_prefetch(nodes.first + at);
+  }
+}
+
+bool settle_field(Sweep *self, int n) {
+  const char *place = field_place(self, n);
+  if (place == NULL) return false;
+  RawRef ref = raw_slot(place);
   Settle settle = {.sweep = self, .budget = SLOT_BUDGET};
   if (!is_settled(&settle, ref)) return false;
   if (ref.kind == RAW_TABLE) sweep_add_visited(self, ref.object);

@@ -28,4 +28,9 @@ bool settle_has_settled(Sweep *self);
 // May raise.
 bool settle_field(Sweep *self, int n);
 
+// Fetch what field `n` holds into the cache, or what that table holds. Field 0
+// stands for none.
+void settle_fetch(const Sweep *self, int n);
+void settle_fetch_inside(const Sweep *self, int n);
+
 #endif

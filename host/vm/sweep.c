@@ -469,6 +469,11 @@ SweepDesc sweep_describe(const Vm *vm, lua_State *L) {
 
 void sweep_init(Sweep *self, const SweepDesc *desc) {
   *self = (Sweep){.desc = *desc};
+  if (desc->filter != NULL) {
+    self->settled =
+        memory_new(desc->allocator, SETTLED_COUNT * sizeof *self->settled);
+    if (self->settled == NULL) luaL_error(desc->L, "out of memory");
+  }
   lua_State *W = desc->walker;
   lua_settop(W, 0);
   if (!lua_checkstack(W, 2 * (FIXED_COUNT + SWEEP_KEPT) + 4)) {
@@ -484,6 +489,7 @@ void sweep_init(Sweep *self, const SweepDesc *desc) {
 
 void sweep_clear(Sweep *self) {
   memory_free(self->desc.allocator, self->visited.items);
+  memory_free(self->desc.allocator, self->settled);
   memory_free(self->desc.allocator, self->functions);
   if (self->desc.walker != NULL) lua_settop(self->desc.walker, 0);
   *self = (Sweep){.desc = self->desc};
@@ -549,6 +555,9 @@ void sweep_follow(Sweep *self,
   self->desc.flat = false;
   self->desc.begin = begin;
   self->rename_count = 0;
+  if (self->settled != NULL) {
+    memset(self->settled, 0, SETTLED_COUNT * sizeof *self->settled);
+  }
 }
 
 static void forget_visited(Sweep *self) {
@@ -577,6 +586,7 @@ void sweep_reverse(Sweep *self, const bool *marks, bool which) {
   self->desc.judge = NULL;
   self->desc.running = NULL;
   self->desc.concerns = NULL;
+  self->desc.filter = NULL; // what replaces has other prototypes
   forget_visited(self);
   for (int pair = 1; pair <= self->pair_count; pair++) {
     if ((marks != NULL && marks[pair]) != which) continue;

@@ -38,6 +38,11 @@ typedef struct SweepFunction {
   bool entered;
 } SweepFunction;
 
+// Tells at a glance of most pointers that they are not in a set.
+typedef struct PointerFilter {
+  uint64_t bits[256];
+} PointerFilter;
+
 struct Sweep;
 struct Vm;
 
@@ -62,6 +67,9 @@ typedef struct SweepDesc {
   // Whether `judge` is to see closures of this prototype; false is final. NULL:
   // all.
   bool (*concerns)(void *context, const void *proto);
+  // Prototypes that `concerns` may want; all functions that are replaced are
+  // of these. NULL: not known.
+  const PointerFilter *filter;
   // Called for the function of each running frame.
   void (*running)(void *context, lua_State *L, const void *proto);
   void *context;
@@ -75,7 +83,8 @@ typedef struct Sweep {
   size_t function_count;
   int pair_count;          // functions that have a replacement
   const void *unconcerned; // the last prototype that `concerns` did not want
-  size_t reference_count;  // places that were changed
+  const void **settled;   // functions that this walk has found settled, by hash
+  size_t reference_count; // places that were changed
   int pending_count;
   int rename_count;
   bool resting; // the collector, until the walk or step ends

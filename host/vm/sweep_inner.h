@@ -38,6 +38,26 @@ static inline SweepFunction *function_place(SweepFunction *functions,
   return &functions[at];
 }
 
+static inline void filter_add(PointerFilter *self, const void *pointer) {
+  size_t hash = pointer_hash(pointer);
+  self->bits[hash >> 6 & 255] |= (uint64_t)1 << (hash & 63);
+}
+
+static inline bool filter_may_have(const PointerFilter *self,
+                                   const void *pointer) {
+  size_t hash = pointer_hash(pointer);
+  return (self->bits[hash >> 6 & 255] >> (hash & 63) & 1) != 0;
+}
+
+// The walk leads to a function by its module's table, and again by its slot.
+// The last function of each hash is known, which is enough.
+enum { SETTLED_COUNT = 1 << 14 };
+
+static inline const void **settled_place(const Sweep *self,
+                                         const void *function) {
+  return &self->settled[pointer_hash(function) & (SETTLED_COUNT - 1)];
+}
+
 // True when the object was not there yet. May raise on the walker.
 bool sweep_add_visited(Sweep *self, const void *object);
 
