@@ -90,7 +90,10 @@ static const char *list_of(GraftEventKind kind) {
     return "silenced";
   case GRAFT_EVENT_DEPENDS:
     return "depends";
+  case GRAFT_EVENT_MIGRATE:
+    return "migrated";
   case GRAFT_EVENT_REJECT:
+  case GRAFT_EVENT_CRASH:
   case GRAFT_EVENT_REVERT:
   case GRAFT_EVENT_ERROR:
     return "errors";
@@ -101,7 +104,7 @@ static const char *list_of(GraftEventKind kind) {
 
 static const char *const lists[] = {
     "added",    "updated", "moved", "deleted", "ran",      "kept",
-    "orphaned", "depends", "stale", "errors",  "silenced",
+    "orphaned", "depends", "stale", "errors",  "silenced", "migrated",
 };
 
 // Events of one file come in its order already; this sorts by file and line
@@ -164,9 +167,10 @@ void events_push_report(lua_State *L, const GraftReport *report) {
 // ---------------------------------------------------------------------------
 
 static const char *const kinds[] = {
-    "watch", "add",   "update", "move",    "delete", "swap",   "run",
-    "keep",  "stale", "orphan", "depends", "reject", "silent", "revert",
-    "break", "error", "notice", "patch",   "sweep",  "*",      NULL,
+    "watch",   "add",    "update", "move",   "delete",  "swap",
+    "run",     "keep",   "stale",  "orphan", "depends", "reject",
+    "silent",  "revert", "error",  "notice", "patch",   "crash",
+    "migrate", "break",  "sweep",  "*",      NULL,
 };
 
 // Pushes the list of listeners for a word; it is made when there is none.

@@ -3,11 +3,13 @@
 #include "engine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "base/error.h"
+#include "engine_native.h"
 
 // ---------------------------------------------------------------------------
 // Events
@@ -61,6 +63,10 @@ static bool is_script(const Backing *backing) {
   return backing != NULL && backing->kind == BACKING_SCRIPT;
 }
 
+static bool is_native(const Backing *backing) {
+  return backing != NULL && backing->kind != BACKING_SCRIPT;
+}
+
 // Scripts replace each other where a transaction has put the new code in place
 // already, and where a file is loaded again, which gives it a second life
 // beside the first. The first one of a slot is where its file has put it. Only
@@ -73,6 +79,8 @@ static void on_switch(void *context, GraftFn *fn, const Backing *from,
                       const Backing *to) {
   GraftEngine *self = context;
   if (self->undoing || (!self->pinning && is_in_place(from, to))) return;
+  // What Lua holds of a native is the slot's, whichever version is active.
+  if (is_native(from) && is_native(to)) return;
   EngineSwap *swap = ARRAY_PUSH(&self->allocator, &self->swaps);
   if (swap == NULL) {
     engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
@@ -292,6 +300,7 @@ void graft_engine_close(GraftEngine *engine) {
   // No watcher thread may interrupt a VM that closes.
   watch_close(self->watch);
   self->watch = NULL;
+  natives_stop(self->natives);
   engine_forget_sweep(self);
   vm_stop(self->vm);
   vm_checker_free(self->checker);
@@ -302,8 +311,10 @@ void graft_engine_close(GraftEngine *engine) {
   for (size_t i = 0; i < self->swaps.count; i++) {
     release_swap(self, &self->swaps.items[i]);
   }
+  natives_finish(self->natives);
   registry_free(self->registry);
   vm_close(self->vm);
+  natives_close(self->natives);
   engine_clear_files(self);
   for (size_t i = 0; i < self->libraries.count; i++) {
     library_close(self->libraries.items[i]);
@@ -316,7 +327,7 @@ void graft_engine_close(GraftEngine *engine) {
   memory_free(&allocator, self->libraries.items);
   memory_free(&allocator, self->roots.items);
   memory_free(&allocator, self->swaps.items);
-  memory_free(&allocator, self->natives.items);
+  memory_free(&allocator, self->native_slots.items);
   pthread_cond_destroy(&self->changed);
   pthread_mutex_destroy(&self->mutex);
   memory_free(&allocator, self);
@@ -342,14 +353,22 @@ void *graft_engine_state(GraftEngine *engine) {
 // Natives
 // ---------------------------------------------------------------------------
 
+// Without "./" in front and slashes at the end; "" for the current folder.
+static char *copy_root(const GraftEngine *self, const char *path) {
+  path = engine_plain_path(path);
+  size_t size = strlen(path);
+  while (size > 1 && path[size - 1] == '/') size--;
+  if (size == 1 && path[0] == '.') size = 0;
+  return memory_copy_string(&self->allocator, path, size);
+}
+
 // Modules are looked for among these, so that it costs nothing to have many
 // scripts.
-static bool note_native(GraftEngine *self, GraftFn *fn) {
-  if (slot_find_layer(fn, LAYER_NATIVE) != NULL ||
-      slot_find_layer(fn, LAYER_BUILTIN) != NULL) {
-    return true;
+bool engine_note_native(GraftEngine *self, GraftFn *fn) {
+  for (size_t i = 0; i < self->native_slots.count; i++) {
+    if (self->native_slots.items[i] == fn) return true;
   }
-  GraftFn **place = ARRAY_PUSH(&self->allocator, &self->natives);
+  GraftFn **place = ARRAY_PUSH(&self->allocator, &self->native_slots);
   if (place != NULL) *place = fn;
   return place != NULL;
 }
@@ -357,7 +376,7 @@ static bool note_native(GraftEngine *self, GraftFn *fn) {
 static GraftStatus set_native(GraftEngine *self, const char *name,
                               const BackingDesc *desc, GraftError *error) {
   GraftFn *fn = registry_add(self->registry, name);
-  if (fn == NULL || !note_native(self, fn)) return error_memory(error);
+  if (fn == NULL || !engine_note_native(self, fn)) return error_memory(error);
   GraftStatus status = slot_set(fn, desc, error);
   engine_show_swaps(self);
   return status;
@@ -409,8 +428,17 @@ static GraftStatus load_library(GraftEngine *self, const char *path,
   return status;
 }
 
-GraftStatus graft_engine_natives(GraftEngine *engine, const char *path,
-                                 GraftError *error) {
+// Natives that are compiled here. None is no failure.
+static GraftStatus load_sources(GraftEngine *self, const char *path,
+                                GraftError *error) {
+  if (!natives_has_sources(path)) return GRAFT_OK;
+  Natives *natives = natives_open(self, error);
+  if (natives == NULL) return error != NULL ? error->status : GRAFT_ENOMEM;
+  return natives_load(natives, path, error);
+}
+
+static GraftStatus load_libraries(GraftEngine *engine, const char *path,
+                                  GraftError *error) {
   LibraryPaths paths = {0};
   GraftStatus status = library_find(&engine->allocator, path, &paths, error);
   for (size_t i = 0; i < paths.count && status == GRAFT_OK; i++) {
@@ -420,18 +448,36 @@ GraftStatus graft_engine_natives(GraftEngine *engine, const char *path,
   return status;
 }
 
+GraftStatus graft_engine_natives(GraftEngine *engine, const char *path,
+                                 GraftError *error) {
+  GraftError local;
+  if (error == NULL) error = &local;
+  char *plain = copy_root(engine, path);
+  if (plain == NULL) return error_memory(error);
+  path = *plain != '\0' ? plain : ".";
+  GraftStatus status = GRAFT_OK;
+  if (!native_is_source(path)) status = load_libraries(engine, path, error);
+  if (status == GRAFT_OK) status = load_sources(engine, path, error);
+  memory_free(&engine->allocator, plain);
+  return status;
+}
+
+// C files that came into watched folders while there were no natives.
+void engine_load_new_sources(GraftEngine *self) {
+  if (!atomic_exchange(&self->new_sources, false)) return;
+  for (size_t i = 0; i < self->roots.count; i++) {
+    const EngineRoot *root = &self->roots.items[i];
+    GraftError error;
+    if (load_sources(self, *root->path != '\0' ? root->path : ".", &error) <
+        0) {
+      engine_emit_error(self, &error);
+    }
+  }
+}
+
 // ---------------------------------------------------------------------------
 // Roots
 // ---------------------------------------------------------------------------
-
-// Without "./" in front and slashes at the end; "" for the current folder.
-static char *copy_root(const GraftEngine *self, const char *path) {
-  path = engine_plain_path(path);
-  size_t size = strlen(path);
-  while (size > 1 && path[size - 1] == '/') size--;
-  if (size == 1 && path[0] == '.') size = 0;
-  return memory_copy_string(&self->allocator, path, size);
-}
 
 static bool has_root(const GraftEngine *self, const char *path) {
   for (size_t i = 0; i < self->roots.count; i++) {
@@ -505,7 +551,7 @@ static GraftStatus open_watch(GraftEngine *self, GraftError *error) {
                                  .on_batch = engine_on_batch,
                                  .on_message = engine_on_message,
                                  .context = self,
-                                 .extensions = ".lua",
+                                 .extensions = ".lua .c .h",
                                  .debounce_ms = self->desc.debounce_ms,
                                  .poll_ms = self->desc.poll_ms,
                                  .grace_ms = self->desc.grace_ms},
@@ -545,10 +591,11 @@ GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
   const char *watched = *root != '\0' ? root : ".";
   int index = watch_add_root(engine->watch, watched, error);
   if (index >= 0) show_root(engine, watched, index);
+  status = index < 0 ? (GraftStatus)index : GRAFT_OK;
+  if (status == GRAFT_OK) status = load_sources(engine, watched, error);
   memory_free(&engine->allocator, root);
-  if (index < 0) return (GraftStatus)index;
-  engine_adopt_chunks(engine);
-  return GRAFT_OK;
+  if (status == GRAFT_OK) engine_adopt_chunks(engine);
+  return status;
 }
 
 // ---------------------------------------------------------------------------
@@ -636,6 +683,20 @@ GraftFn *graft_engine_find(GraftEngine *engine, const char *name) {
   return fn != NULL && fn->active != NULL ? fn : NULL;
 }
 
+// A version of a native may know a layout that has changed since.
+static GraftStatus check_pin(GraftEngine *self, const GraftFn *fn,
+                             const char *backing, GraftError *error) {
+  char *end = NULL;
+  unsigned long version = strtoul(backing, &end, 10);
+  if (*end != '\0' || version == 0 || version > UINT32_MAX ||
+      self->natives == NULL) {
+    return GRAFT_OK;
+  }
+  const Backing *found = slot_find_version(fn, (uint32_t)version);
+  if (found == NULL) return GRAFT_OK;
+  return natives_check_version(self->natives, fn, found, error);
+}
+
 GraftStatus graft_engine_swap(GraftEngine *engine, const char *name,
                               const char *backing, GraftError *error) {
   GraftFn *fn = registry_find(engine->registry, name);
@@ -643,8 +704,10 @@ GraftStatus graft_engine_swap(GraftEngine *engine, const char *name,
     return error_set(error, GRAFT_ENOTFOUND, "no function is called '%s'",
                      name);
   }
+  GraftStatus status = check_pin(engine, fn, backing, error);
+  if (status < 0) return status;
   engine->pinning = true;
-  GraftStatus status = slot_pin_text(fn, backing, error);
+  status = slot_pin_text(fn, backing, error);
   engine->pinning = false;
   engine_show_swaps(engine);
   return status;

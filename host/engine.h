@@ -86,6 +86,8 @@ typedef struct EngineSwap {
   bool failed;    // to make Lua see it, and this was told
 } EngineSwap;
 
+struct NativeChange;
+
 struct GraftEngine {
   GraftAllocator allocator;
   GraftEngineDesc desc;
@@ -95,7 +97,7 @@ struct GraftEngine {
   ViewHooks view_hooks;
   ARRAY(EngineRoot) roots;
   ARRAY(Library *) libraries;
-  ARRAY(GraftFn *) natives;      // slots that were given a native, each once
+  ARRAY(GraftFn *) native_slots; // slots that were given a native, each once
   ARRAY(EngineFile *) file_list; // under the mutex for adding
   Map files;                     // path → EngineFile; under the mutex
 
@@ -108,6 +110,9 @@ struct GraftEngine {
   int watched;           // roots that the watcher has
   atomic_bool pending;
   atomic_bool has_updated; // the host has come to a safe point once
+  // Natives compiled by the engine; NULL until there are some.
+  struct Natives *natives;
+  atomic_bool new_sources; // C files have come, and there are no natives
 
   Patcher *sweeping;      // committed; its references still follow, or NULL
   size_t sweep_notes;     // of its patcher that were told
@@ -209,6 +214,11 @@ Plan *plan_new(GraftEngine *engine, VmChecker *checker, const PlanDesc *desc);
 void plan_compile(GraftEngine *engine, VmChecker *checker, Plan *self,
                   const PlanDesc *desc);
 void plan_free(const GraftAllocator *allocator, Plan *self);
+// With the mutex held: hands plans, the newest first, to the host thread.
+void engine_queue_plans(GraftEngine *self, Plan *plans);
+// Interrupts a script that never comes to a safe point. Any thread but the
+// host's, without the mutex.
+void engine_interrupt_if_stuck(GraftEngine *self);
 
 // engine.c: opens an engine, in somebody else's lua_State if `state` is set.
 typedef struct GuestDesc {
@@ -233,8 +243,11 @@ void engine_finish_chunks(GraftEngine *self);
 void engine_run_cleanups(GraftEngine *self);
 void engine_on_cleanup_failed(void *context, const GraftError *error);
 
-// engine_update.c: takes a list of plans, oldest first, and owns them.
+// engine_update.c: takes a list of plans, oldest first, and owns them; with
+// them natives that have been compiled.
 int engine_take_plans(GraftEngine *self, Plan *plans);
+// The same for what waits now.
+int engine_take_waiting(GraftEngine *self);
 // engine_rollback.c, for VmFailed.
 GraftStatus engine_on_failure(void *context, ProbationFailure *failure,
                               const GraftError *error);
@@ -250,8 +263,9 @@ void engine_safe_point(void *context);
 
 // engine_apply.c: applies what waits in these files, as one transaction.
 typedef ARRAY(EngineFile *) EngineFiles;
+// `change` has natives that wait too, or is NULL.
 GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
-                         GraftError *error);
+                         struct NativeChange *change, GraftError *error);
 void engine_emit_note(GraftEngine *self, const Note *note);
 // engine_sweep.c: the sweep that goes on after its transaction, which hands its
 // patcher over.
@@ -274,6 +288,9 @@ bool engine_spreads(const GraftEngine *self);
 GraftStatus engine_compile_unit(GraftEngine *self, const GraftUnitDesc *desc,
                                 GraftUnit **unit, GraftError *error);
 
+// engine.c: modules are looked for among such slots. False: out of memory.
+bool engine_note_native(GraftEngine *self, GraftFn *fn);
+void engine_load_new_sources(GraftEngine *self);
 // Makes Lua see the swaps that were noted, up to the first that fails.
 GraftStatus engine_exchange_swaps(GraftEngine *self, GraftError *error);
 // Puts back and forgets those from `first` on.

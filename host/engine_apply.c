@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "engine.h"
+#include "engine_native.h"
 #include "vm/maker_code.h"
 
 typedef struct Transaction {
   GraftEngine *engine;
   Patcher *patcher;
   const EngineFiles *files;
+  NativeChange *natives; // NULL: none
   EngineSlots slots;
   uint64_t sweep_ns;
   uint64_t start_ns;
@@ -56,9 +57,18 @@ static GraftStatus switch_slot(Transaction *self, FilePatch *patch,
   return GRAFT_OK;
 }
 
+// There is no patcher where natives alone change.
+static size_t file_count(const Transaction *self) {
+  return self->patcher != NULL ? patcher_file_count(self->patcher) : 0;
+}
+
+static size_t note_count(const Transaction *self) {
+  return self->patcher != NULL ? patcher_note_count(self->patcher) : 0;
+}
+
 static GraftStatus switch_slots(Transaction *self, GraftError *error) {
   GraftStatus status = GRAFT_OK;
-  for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
+  for (size_t i = 0; i < file_count(self); i++) {
     FilePatch *patch = patcher_file(self->patcher, i);
     for (int k = 0; k < patch->unit->definition_count && status == GRAFT_OK;
          k++) {
@@ -112,8 +122,7 @@ static GraftStatus add_slots(Transaction *self, const FilePatch *patch,
 static GraftStatus add_and_remove_slots(Transaction *self, GraftError *error) {
   GraftStatus status = GRAFT_OK;
   self->slots.first_swap = self->engine->swaps.count;
-  for (size_t i = 0;
-       i < patcher_file_count(self->patcher) && status == GRAFT_OK; i++) {
+  for (size_t i = 0; i < file_count(self) && status == GRAFT_OK; i++) {
     const FilePatch *patch = patcher_file(self->patcher, i);
     status = add_slots(self, patch, error);
     if (status == GRAFT_OK) status = remove_slots(self, patch, error);
@@ -236,7 +245,8 @@ static void emit_patch(Transaction *self, bool ok) {
   uint64_t now = watch_now();
   GraftEvent event = {.kind = GRAFT_EVENT_PATCH,
                       .ok = ok,
-                      .sweeping = patcher_is_spread(self->patcher)};
+                      .sweeping = self->patcher != NULL &&
+                                  patcher_is_spread(self->patcher)};
   for (size_t i = 0; i < self->files->count; i++) {
     const Plan *plan = self->files->items[i]->waiting;
     if (plan == NULL) continue;
@@ -245,16 +255,18 @@ static void emit_patch(Transaction *self, bool ok) {
     if (settle > event.settle_ms) event.settle_ms = settle;
     if (planned > event.plan_ms) event.plan_ms = planned;
   }
+  native_change_times(self->natives, &event);
   event.sweep_ms = (double)self->sweep_ns / 1e6;
   event.apply_ms = milliseconds(self->start_ns, now) - event.sweep_ms;
   engine_emit(self->engine, &event);
 }
 
 static void emit_all(Transaction *self) {
-  for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
+  native_change_emit(self->natives);
+  for (size_t i = 0; i < file_count(self); i++) {
     emit_file(self->engine, patcher_file(self->patcher, i));
   }
-  for (size_t i = 0; i < patcher_note_count(self->patcher); i++) {
+  for (size_t i = 0; i < note_count(self); i++) {
     engine_emit_note(self->engine, patcher_note(self->patcher, i));
   }
   engine_show_swaps(self->engine);
@@ -266,8 +278,9 @@ static void emit_all(Transaction *self) {
 
 static void undo(Transaction *self) {
   engine_restore_slots(self->engine, &self->slots);
+  native_change_undo(self->natives);
   if (self->patcher == NULL) return;
-  for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
+  for (size_t i = 0; i < file_count(self); i++) {
     FilePatch *patch = patcher_file(self->patcher, i);
     for (int k = 0; k < patch->unit->definition_count; k++) {
       vm_release(self->engine->vm, (uint64_t)patch->results[k].slot_ref);
@@ -275,17 +288,17 @@ static void undo(Transaction *self) {
     }
   }
   patcher_undo(self->patcher);
-  for (size_t i = 0; i < patcher_note_count(self->patcher); i++) {
+  for (size_t i = 0; i < note_count(self); i++) {
     const Note *note = patcher_note(self->patcher, i);
     if (note->kind == NOTE_FAILED) engine_emit_note(self->engine, note);
   }
 }
 
 static bool has_news(const Transaction *self) {
-  for (size_t i = 0; i < patcher_file_count(self->patcher); i++) {
+  for (size_t i = 0; i < file_count(self); i++) {
     if (!diff_is_empty(patcher_file(self->patcher, i)->diff)) return true;
   }
-  return false;
+  return native_change_has_news(self->natives);
 }
 
 static void keep_history(EngineFile *file) {
@@ -300,17 +313,21 @@ static void keep_history(EngineFile *file) {
 
 static GraftStatus commit(Transaction *self, GraftError *error) {
   bool news = has_news(self);
-  GraftStatus status = patcher_commit(self->patcher, error);
+  GraftStatus status = GRAFT_OK;
+  if (self->patcher != NULL) status = patcher_commit(self->patcher, error);
   if (status < 0) return status;
+  native_change_commit(self->natives);
   for (size_t i = 0; i < self->files->count; i++) {
     keep_history(self->files->items[i]);
     engine_set_unit(self->engine, self->files->items[i],
                     self->files->items[i]->script->unit);
   }
   if (!news) return GRAFT_OK;
-  patcher_count_orphans(self->patcher);
+  if (self->patcher != NULL) patcher_count_orphans(self->patcher);
   emit_all(self);
-  emit_patch(self, true);
+  if (self->natives == NULL || !self->natives->natives->loading) {
+    emit_patch(self, true);
+  }
   return GRAFT_OK;
 }
 
@@ -337,7 +354,8 @@ static GraftStatus add_files(Transaction *self, GraftError *error) {
   return status;
 }
 
-static GraftStatus transact(Transaction *self, GraftError *error) {
+static GraftStatus replace(Transaction *self, GraftError *error) {
+  if (self->files->count == 0) return GRAFT_OK;
   self->patcher = patcher_new(self->engine->vm);
   if (self->patcher == NULL) return error_memory(error);
   if (engine_spreads(self->engine)) patcher_spread(self->patcher);
@@ -346,8 +364,17 @@ static GraftStatus transact(Transaction *self, GraftError *error) {
   uint64_t before = watch_now();
   status = patcher_replace(self->patcher, error);
   self->sweep_ns = watch_now() - before;
+  return status;
+}
+
+static GraftStatus transact(Transaction *self, GraftError *error) {
+  GraftStatus status = native_change_prepare(self->natives, error);
+  if (status == GRAFT_OK) status = replace(self, error);
+  if (status == GRAFT_OK) status = native_change_switch(self->natives, error);
   if (status == GRAFT_OK) status = switch_slots(self, error);
-  if (status == GRAFT_OK) status = patcher_run(self->patcher, error);
+  if (status == GRAFT_OK && self->patcher != NULL) {
+    status = patcher_run(self->patcher, error);
+  }
   if (status == GRAFT_OK) status = add_and_remove_slots(self, error);
   return status;
 }
@@ -355,6 +382,7 @@ static GraftStatus transact(Transaction *self, GraftError *error) {
 // What the sweep of a committed transaction has still to do, if there is a
 // budget for it.
 static void keep_sweep(Transaction *self) {
+  if (self->patcher == NULL) return;
   const char *at_once = patcher_at_once(self->patcher);
   if (patcher_is_spread(self->patcher)) {
     engine_begin_sweep(self->engine, self->patcher, self->sweep_ns);
@@ -371,10 +399,12 @@ static void keep_sweep(Transaction *self) {
 }
 
 GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
-                         GraftError *error) {
+                         NativeChange *change, GraftError *error) {
   engine_end_sweep(self, "another change came");
+  if (change != NULL && change->steps.count == 0) change = NULL;
   Transaction transaction = {.engine = self,
                              .files = files,
+                             .natives = change,
                              .slots = {.first_swap = self->swaps.count},
                              .start_ns = watch_now()};
   GraftStatus status = transact(&transaction, error);
@@ -385,6 +415,6 @@ GraftStatus engine_apply(GraftEngine *self, const EngineFiles *files,
     undo(&transaction);
   }
   engine_forget_slots(self, &transaction.slots);
-  patcher_free(transaction.patcher);
+  if (transaction.patcher != NULL) patcher_free(transaction.patcher);
   return status;
 }

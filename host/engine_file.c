@@ -321,8 +321,8 @@ static GraftFn *find_native(void *context, const char *module, size_t index,
                             const char **path) {
   GraftEngine *self = context;
   size_t size = strlen(module);
-  for (size_t i = 0; i < self->natives.count; i++) {
-    GraftFn *fn = self->natives.items[i];
+  for (size_t i = 0; i < self->native_slots.count; i++) {
+    GraftFn *fn = self->native_slots.items[i];
     bool below = strncmp(fn->name, module, size) == 0 && fn->name[size] == '.';
     if (!below || strchr(fn->name + size + 1, '.') != NULL || !has_native(fn)) {
       continue;

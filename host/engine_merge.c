@@ -204,7 +204,7 @@ static GraftStatus apply(Merge *self) {
     merged->file->waiting = merged->plan;
   }
   engine->updating = true;
-  GraftStatus status = engine_apply(engine, &files, self->error);
+  GraftStatus status = engine_apply(engine, &files, NULL, self->error);
   for (size_t i = 0; i < self->merged.count; i++) {
     self->merged.items[i].file->waiting = self->merged.items[i].waiting;
   }

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "engine.h"
+#include "engine_native.h"
 #include "patch/outline.h"
 #include "vm/maker_code.h"
 
@@ -213,7 +213,7 @@ static bool is_stuck(GraftEngine *self, uint64_t running) {
 
 // A program that has never come to a safe point is one that has a loop of its
 // own.
-static void interrupt_if_stuck(GraftEngine *self) {
+void engine_interrupt_if_stuck(GraftEngine *self) {
   uint64_t running = interrupt_call(self->vm);
   if (running == 0) return;
   if (!atomic_load(&self->has_updated) || is_stuck(self, running)) {
@@ -339,9 +339,19 @@ static void tell_lost(GraftEngine *self, const char *path) {
   engine_on_message(self, text);
 }
 
-// On the watcher thread.
-void engine_on_batch(void *context, const WatchBatch *batch) {
-  GraftEngine *self = context;
+void engine_queue_plans(GraftEngine *self, Plan *plans) {
+  Plan *last = plans;
+  while (last != NULL && last->next != NULL) last = last->next;
+  if (last != NULL) {
+    last->next = self->plans;
+    self->plans = plans;
+  }
+  atomic_store(&self->pending, true);
+  pthread_cond_broadcast(&self->changed);
+}
+
+// The plans of a batch's scripts, the newest first.
+static Plan *plan_batch(GraftEngine *self, const WatchBatch *batch) {
   Plan *plans = NULL;
   uint64_t taken_ns = watch_now();
   for (size_t i = 0; i < batch->count; i++) {
@@ -368,14 +378,35 @@ void engine_on_batch(void *context, const WatchBatch *batch) {
     plan->next = plans;
     plans = plan;
   }
-  if (plans == NULL) return;
-  Plan *last = plans;
-  while (last->next != NULL) last = last->next;
+  return plans;
+}
+
+static bool has_sources(const WatchBatch *batch) {
+  for (size_t i = 0; i < batch->count; i++) {
+    if (native_is_source(batch->changes[i].path)) return true;
+  }
+  return false;
+}
+
+static void note_sources(GraftEngine *self) {
   pthread_mutex_lock(&self->mutex);
-  last->next = self->plans;
-  self->plans = plans;
-  atomic_store(&self->pending, true);
-  pthread_cond_broadcast(&self->changed);
+  atomic_store(&self->new_sources, true);
+  engine_queue_plans(self, NULL);
   pthread_mutex_unlock(&self->mutex);
-  interrupt_if_stuck(self);
+}
+
+// On the watcher thread. What was saved together with natives waits for them.
+void engine_on_batch(void *context, const WatchBatch *batch) {
+  GraftEngine *self = context;
+  Plan *plans = plan_batch(self, batch);
+  pthread_mutex_lock(&self->mutex);
+  Natives *natives = self->natives;
+  pthread_mutex_unlock(&self->mutex);
+  if (natives != NULL && natives_take_batch(natives, batch, plans)) return;
+  if (natives == NULL && has_sources(batch)) note_sources(self);
+  if (plans == NULL) return;
+  pthread_mutex_lock(&self->mutex);
+  engine_queue_plans(self, plans);
+  pthread_mutex_unlock(&self->mutex);
+  engine_interrupt_if_stuck(self);
 }

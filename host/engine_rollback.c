@@ -10,7 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
-#include "engine.h"
+#include "engine_native.h"
 
 // Text of a function, from a unit that lives on.
 typedef struct OldText {
@@ -40,7 +40,7 @@ static GraftStatus apply_plan(GraftEngine *self, EngineFile *file, Plan *plan,
   } else {
     *place = file;
     self->updating = true;
-    status = engine_apply(self, &files, error);
+    status = engine_apply(self, &files, NULL, error);
     self->updating = false;
   }
   memory_free(&self->allocator, files.items);
@@ -140,6 +140,11 @@ GraftStatus graft_engine_rollback(GraftEngine *engine, const char *name,
   }
   const Definition *present = NULL;
   EngineFile *file = find_definition(engine, name, &present);
+  if ((file == NULL || version > 0) &&
+      natives_has_version(engine->natives, name, version)) {
+    report_clear(&engine->report);
+    return natives_rollback(engine->natives, name, version, error);
+  }
   if (file == NULL) {
     return error_set(error, GRAFT_ENOTFOUND,
                      "no file defines a function '%s' now", name);

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "engine.h"
+#include "engine_native.h"
 
 // ---------------------------------------------------------------------------
 // Changed files
@@ -147,26 +147,49 @@ static EngineFile *find_shown_file(const EngineFiles *files,
   for (size_t i = 0; i < files->count; i++) {
     if (strcmp(files->items[i]->path, error->file) == 0) return files->items[i];
   }
-  return files->items[0];
+  return files->count > 0 ? files->items[0] : NULL;
 }
 
+// What went wrong in a transaction, at the file that it is about.
+static void reject_all(GraftEngine *self, const EngineFiles *files,
+                       NativeChange *change, const GraftError *error) {
+  if (native_change_reject(change, error)) return;
+  EngineFile *file = find_shown_file(files, error);
+  if (file != NULL) engine_reject(self, file, error, NULL);
+}
+
+static bool apply(GraftEngine *self, const EngineFiles *files,
+                  NativeChange *change) {
+  GraftError error = {.status = GRAFT_OK};
+  bool ok = !reject_broken(self, files);
+  ok = !native_change_reject_broken(change) && ok;
+  if (!ok) return false;
+  if (engine_apply(self, files, change, &error) == GRAFT_OK) return true;
+  // A change that waits for a thread comes again at the next safe point.
+  if (native_change_is_busy(change)) return true;
+  reject_all(self, files, change, &error);
+  return false;
+}
+
+// Scripts and natives that wait are one transaction (T1).
 static void apply_waiting(GraftEngine *self) {
   EngineFiles files = {0};
+  NativeChange change = {0};
   bool complete = collect(self, &files);
-  if (complete && files.count > 0) {
-    GraftError error = {.status = GRAFT_OK};
-    bool ok = !reject_broken(self, &files);
-    if (ok && engine_apply(self, &files, &error) < 0) {
-      ok = false;
-      engine_reject(self, find_shown_file(&files, &error), &error, NULL);
-    }
-    if (ok) {
+  if (self->natives != NULL) {
+    complete = native_change_init(&change, self->natives) && complete;
+  }
+  if (complete && files.count + change.steps.count > 0) {
+    bool ok = apply(self, &files, &change);
+    if (ok && !native_change_is_busy(&change)) {
       settle(self, &files);
-    } else {
+      native_change_settle(&change);
+    } else if (!ok) {
       engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_PATCH, .ok = false});
     }
   }
   if (!complete) engine_notice(self, error_text(GRAFT_ENOMEM));
+  native_change_clear(&change);
   memory_free(&self->allocator, files.items);
 }
 
@@ -182,6 +205,7 @@ int engine_take_plans(GraftEngine *self, Plan *plans) {
     take_plan(self, plans);
     plans = next;
   }
+  natives_take_plans(self->natives);
   apply_waiting(self);
   engine_sweep(self);
   engine_end_safe_point(self);
@@ -197,6 +221,7 @@ static Plan *take_queue(GraftEngine *self) {
   pthread_mutex_lock(&self->mutex);
   Plan *newest = self->plans;
   self->plans = NULL;
+  if (self->natives != NULL) natives_take_queue(self->natives);
   atomic_store(&self->pending, false);
   pthread_mutex_unlock(&self->mutex);
   Plan *oldest = NULL;
@@ -207,6 +232,10 @@ static Plan *take_queue(GraftEngine *self) {
     newest = next;
   }
   return oldest;
+}
+
+int engine_take_waiting(GraftEngine *self) {
+  return engine_take_plans(self, take_queue(self));
 }
 
 // A safe point for the sweep alone.
@@ -226,12 +255,15 @@ int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
   probation_resume(engine->vm);
   engine_finish_chunks(engine);
   engine_run_cleanups(engine);
+  if (!engine_is_busy(engine)) {
+    natives_step(engine->natives);
+    engine_load_new_sources(engine);
+  }
   bool pending = atomic_load_explicit(&engine->pending, memory_order_relaxed);
   if ((!pending && engine->sweeping == NULL) || engine_is_busy(engine)) {
     return 0;
   }
-  int changed =
-      pending ? engine_take_plans(engine, take_queue(engine)) : go_on(engine);
+  int changed = pending ? engine_take_waiting(engine) : go_on(engine);
   if (changed && report != NULL) *report = &engine->report;
   return changed;
 }
@@ -240,8 +272,9 @@ int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
 void engine_safe_point(void *context) {
   GraftEngine *self = context;
   if (engine_is_busy(self) || !atomic_load(&self->pending)) return;
+  natives_step(self->natives);
   self->in_hook = true;
-  engine_take_plans(self, take_queue(self));
+  engine_take_waiting(self);
   self->in_hook = false;
 }
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "engine.h"
+#include "engine_native.h"
 
 static const Type *better(const Type *a, const Type *b) {
   return a == NULL || (a->is_incomplete && b != NULL) ? b : a;
@@ -12,7 +12,7 @@ static const Type *better(const Type *a, const Type *b) {
 
 static const Type *find_type(void *context, const char *name, TypeSet **types) {
   GraftEngine *self = context;
-  const Type *found = NULL;
+  const Type *found = natives_find_type(self->natives, name, types);
   for (size_t i = 0; i < self->libraries.count; i++) {
     TypeSet *set = library_types(self->libraries.items[i]);
     const Type *type = set != NULL ? type_set_find(set, name) : NULL;
@@ -25,9 +25,8 @@ static const Type *find_type(void *context, const char *name, TypeSet **types) {
 
 static size_t find_extent(void *context, const void *address, size_t size,
                           size_t *before) {
-  (void)context, (void)address, (void)size;
-  *before = 0;
-  return 0;
+  const GraftEngine *self = context;
+  return natives_find_extent(self->natives, address, size, before);
 }
 
 static bool is_method(const GraftFn *fn, const char *pointer_type,
@@ -43,8 +42,8 @@ static bool is_method(const GraftFn *fn, const char *pointer_type,
 static GraftFn *find_method(void *context, const char *pointer_type,
                             const char *name) {
   GraftEngine *self = context;
-  for (size_t i = 0; i < self->natives.count; i++) {
-    GraftFn *fn = self->natives.items[i];
+  for (size_t i = 0; i < self->native_slots.count; i++) {
+    GraftFn *fn = self->native_slots.items[i];
     if (fn->active != NULL && is_method(fn, pointer_type, name)) return fn;
   }
   return NULL;

@@ -57,7 +57,9 @@ int main(int argc, char **argv) {
                           .debounce_ms = options.debounce_ms,
                           .poll_ms = options.poll_ms,
                           .sweep_budget_us = options.sweep_budget_us,
-                          .on_error = options.on_error};
+                          .on_error = options.on_error,
+                          .no_tcc = options.no_tcc,
+                          .watchdog_ms = options.watchdog_ms};
   GraftError error = {.status = GRAFT_OK};
   GraftStatus status = graft_engine_open(&desc, &program.engine, &error);
   if (status == GRAFT_OK) {

@@ -117,6 +117,15 @@ static void set_on_error(Options *self, const char *value) {
   self->on_error = values[parse_word("--on-error", ON_ERROR_WORDS, value)];
 }
 
+static void set_no_tcc(Options *self, const char *value) {
+  (void)value;
+  self->no_tcc = true;
+}
+
+static void set_watchdog(Options *self, const char *value) {
+  self->watchdog_ms = (int)parse_number("--watchdog", value, 1);
+}
+
 static void set_module(Options *self, const char *value) {
   self->module = value;
 }
@@ -167,9 +176,9 @@ static const OptionRow rows[] = {
     {"no-watch", NULL, "watch nothing; a SCRIPT's folder is otherwise",
      set_no_watch, 0},
     {"natives", "PATH",
-     "a built shared object or a folder of them;\n"
-     "default: natives/ beside the first watched\n"
-     "folder",
+     "C: a folder of .c files, a .c file, or a built\n"
+     "shared object; default: natives/ beside the\n"
+     "first watched folder",
      set_natives, 0},
     {"vm", VM_WORDS, "the VM (default lua54)", set_vm, 0},
     {"tick", "HZ", "calls of update(dt) a second (default 60)", set_tick, 0},
@@ -190,6 +199,14 @@ static const OptionRow rows[] = {
      "put the old code back (default), leave it, or\n"
      "stop for a look, with a prompt in its frame",
      set_on_error, 0},
+    {"no-tcc", NULL,
+     "compile natives with your compiler alone, not\n"
+     "first with the fast built-in one",
+     set_no_tcc, 0},
+    {"watchdog", "MS",
+     "new code of a native that has not returned in\n"
+     "this time counts as crashed",
+     set_watchdog, 0},
     {"module", "MODULE[:FUNCTION]", "run a module, then a function of it",
      set_module, 'm'},
     {"interactive", NULL, "a prompt afterwards; the program goes on behind",

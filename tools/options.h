@@ -28,6 +28,8 @@ typedef struct Options {
   bool verbose;
   bool json;
   GraftOnError on_error;
+  bool no_tcc;
+  int watchdog_ms;
   bool repl;
   char **argv;
 } Options;

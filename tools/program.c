@@ -2,7 +2,6 @@
 
 #include "program.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,12 @@
 static bool is_folder(const char *path) {
   struct stat info;
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static bool ends_with(const char *text, const char *end) {
+  size_t size = strlen(text);
+  size_t tail = strlen(end);
+  return size > tail && strcmp(text + size - tail, end) == 0;
 }
 
 static void folder_of(const char *path, char *folder, size_t size) {
@@ -44,28 +49,20 @@ static GraftStatus set_roots(const Program *self, GraftError *error) {
   return graft_engine_watch(engine, folder, error);
 }
 
-static bool ends_with(const char *text, const char *end) {
-  size_t size = strlen(text);
-  size_t tail = strlen(end);
-  return size > tail && strcmp(text + size - tail, end) == 0;
-}
-
-// Whether a folder has files with this ending.
-static bool holds(const char *folder, const char *end) {
-  DIR *entries = opendir(folder);
-  if (entries == NULL) return false;
-  bool found = false;
-  for (struct dirent *entry = readdir(entries); entry != NULL && !found;
-       entry = readdir(entries)) {
-    found = ends_with(entry->d_name, end);
+// C is watched as scripts are, which loads it; built objects are loaded.
+static GraftStatus add_natives(const Program *self, const char *path,
+                               GraftError *error) {
+  bool sources = is_folder(path) || ends_with(path, ".c");
+  GraftStatus status = GRAFT_OK;
+  if (sources && !self->options->no_watch) {
+    status = graft_engine_watch(self->engine, path, error);
   }
-  closedir(entries);
-  return found;
+  if (status < 0) return status;
+  return graft_engine_natives(self->engine, path, error);
 }
 
-// natives/ beside the first watched folder. One that has sources only is told
-// of, since what they define will be missed.
-static GraftStatus set_default_natives(const Program *self, GraftError *error) {
+// natives/ beside the first watched folder.
+static GraftStatus add_default_natives(const Program *self, GraftError *error) {
   char first[PATH_MAX];
   snprintf(first, sizeof first, "%s", self->options->watch[0]);
   size_t size = strlen(first);
@@ -73,28 +70,21 @@ static GraftStatus set_default_natives(const Program *self, GraftError *error) {
   char folder[PATH_MAX];
   folder_of(first, folder, sizeof folder);
   char natives[PATH_MAX + 16];
-  snprintf(natives, sizeof natives, "%s/natives", folder);
-  if (holds(natives, ".so")) {
-    return graft_engine_natives(self->engine, natives, error);
-  }
-  if (holds(natives, ".c")) {
-    fprintf(stderr,
-            "engine: %s has C sources but no built shared object; build one "
-            "with -g -shared -fPIC and name it with --natives\n",
-            natives);
-  }
-  return GRAFT_OK;
+  bool here = strcmp(folder, ".") == 0;
+  snprintf(natives, sizeof natives, "%s%snatives", here ? "" : folder,
+           here ? "" : "/");
+  if (!is_folder(natives)) return GRAFT_OK;
+  return add_natives(self, natives, error);
 }
 
 static GraftStatus set_natives(const Program *self, GraftError *error) {
   const Options *options = self->options;
   for (int i = 0; i < options->native_count; i++) {
-    GraftStatus status =
-        graft_engine_natives(self->engine, options->natives[i], error);
+    GraftStatus status = add_natives(self, options->natives[i], error);
     if (status < 0) return status;
   }
   if (options->native_count > 0 || options->watch_count == 0) return GRAFT_OK;
-  return set_default_natives(self, error);
+  return add_default_natives(self, error);
 }
 
 GraftStatus program_set_up(Program *self, GraftError *error) {

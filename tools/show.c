@@ -11,6 +11,7 @@ static void show_colour(const GraftEvent *event, const char *text) {
   const char *colour = "";
   switch (event->kind) {
   case GRAFT_EVENT_REJECT:
+  case GRAFT_EVENT_CRASH:
   case GRAFT_EVENT_REVERT:
   case GRAFT_EVENT_BREAK:
   case GRAFT_EVENT_ERROR:

@@ -344,6 +344,10 @@ typedef enum GraftEventKind {
   GRAFT_EVENT_REVERT,  // a function's previous version is back: `message`
   GRAFT_EVENT_BREAK,   // a script is stopped in new code that raised:
                        // `message`, without a traceback
+  GRAFT_EVENT_CRASH,   // new native code crashed or hangs, and there is no
+                       // version before it: `message`, place
+  GRAFT_EVENT_MIGRATE, // `count` objects of a native variable have the new
+                       // layout of their type: `message`
   GRAFT_EVENT_ERROR,   // a script raised, or a call from C failed
   GRAFT_EVENT_NOTICE,  // something that the user should know: `message`
   GRAFT_EVENT_PATCH,   // ends a transaction: `ok`, times, `sweeping`
@@ -551,6 +555,9 @@ typedef struct GraftEngineDesc {
   // the function around it, a file's variables are not known yet, another
   // transaction comes before the end.
   int sweep_budget_us;
+  bool no_tcc;     // natives are compiled by the user's compiler alone
+  int watchdog_ms; // > 0: a new version of a native that does not return in
+                   // this time counts as crashed
 } GraftEngineDesc;
 
 // Opens an engine with a VM of its own (the one that the library was built

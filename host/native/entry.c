@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Entry: C entry points of slots, graft_fn_typed and graft_fn_pointer of
-// graft.h. A slot that was asked for one has a cell (thunk.h) that holds the
-// active native's code, or else a libffi closure, the fallback: it calls the
-// script, or reports why there is nothing to call, and returns zero. Which of
-// the two is in the cell is slot.c's doing at each switch. One signature for
-// all handles of a slot, for ever: changing it is refused (N3). Traded away:
-// calls through these are not counted, and a slot's closure is kept until the
-// registry goes.
-
-#include "graft.h"
+#include "native/entry.h"
 
 #include <ffi.h>
 #include <string.h>
@@ -20,7 +11,11 @@
 #include "registry/slot.h"
 
 typedef struct Entries {
-  ThunkTable thunks;
+  ThunkTable thunks; // made before there was a region
+  ThunkTable near;   // in the region, once there is one
+  // All that were ever made: a thread may be in one of a former C type.
+  ARRAY(ffi_closure *) closures;
+  ffi_cif untyped; // for slots whose C type cannot be called with values
 } Entries;
 
 // --- From C into a script --------------------------------------------------
@@ -196,17 +191,41 @@ static void fall_back(ffi_cif *cif, void *returned, void **args, void *user) {
   write_result(typed, result, returned);
 }
 
+// The same for a C type that has no words: nothing can be passed on. Zero in
+// the integer register is what most callers read.
+static void fall_back_untyped(ffi_cif *cif, void *returned, void **args,
+                              void *user) {
+  (void)cif, (void)args;
+  GraftFn *fn = user;
+  GraftError error;
+  pthread_mutex_lock(&fn->registry->lock);
+  if (fn->active == NULL) {
+    slot_missing(fn, &error);
+  } else {
+    error_set(&error, GRAFT_ESIGNATURE,
+              "%s is a script now, and C cannot call it: the values of its C "
+              "type cannot be passed on",
+              fn->name);
+  }
+  pthread_mutex_unlock(&fn->registry->lock);
+  const RegistryDesc *desc = &fn->registry->desc;
+  if (desc->on_error != NULL) desc->on_error(desc->context, fn, &error);
+  *(ffi_arg *)returned = 0;
+}
+
 // --- Making entries --------------------------------------------------------
 
 static void entries_free(Registry *registry) {
   Entries *self = registry->entries;
   for (size_t i = 0; i < registry_count(registry); i++) {
-    GraftFn *fn = registry_at(registry, i);
-    if (fn->closure != NULL) ffi_closure_free(fn->closure);
-    fn->closure = NULL;
-    fn->cell = NULL;
+    registry_at(registry, i)->cell = NULL;
   }
+  for (size_t i = 0; i < self->closures.count; i++) {
+    ffi_closure_free(self->closures.items[i]);
+  }
+  memory_free(registry->desc.allocator, self->closures.items);
   thunk_table_clear(&self->thunks);
+  thunk_table_clear(&self->near);
   memory_free(registry->desc.allocator, self);
 }
 
@@ -215,33 +234,76 @@ static Entries *get_entries(Registry *registry) {
   Entries *self = memory_new(registry->desc.allocator, sizeof *self);
   if (self == NULL) return NULL;
   thunk_table_init(&self->thunks, registry->desc.allocator, NULL);
+  thunk_table_init(&self->near, registry->desc.allocator, NULL);
+  ffi_prep_cif(&self->untyped, FFI_DEFAULT_ABI, 0, &ffi_type_uint64, NULL);
   registry->entries = self;
   registry->entries_free = entries_free;
   return self;
 }
 
-// False when out of memory, and then nothing has changed.
-static bool make_entry(GraftFn *fn, const Signature *signature) {
+// What a slot's cell holds while no native fits; NULL when out of memory.
+// `signature` NULL: for a C type that cannot be called with values.
+static GraftNative new_fallback(GraftFn *fn, const Signature *signature) {
   Entries *entries = get_entries(fn->registry);
-  if (entries == NULL) return false;
+  if (entries == NULL) return NULL;
+  ffi_closure **place =
+      ARRAY_PUSH(fn->registry->desc.allocator, &entries->closures);
+  if (place == NULL) return NULL;
   void *code = NULL;
   ffi_closure *closure = ffi_closure_alloc(sizeof *closure, &code);
-  if (closure == NULL) return false;
-  Thunk thunk;
-  GraftNative fallback = (GraftNative)(uintptr_t)code;
-  if (ffi_prep_closure_loc(closure, signature->interface, fall_back, fn,
-                           code) != FFI_OK ||
-      !thunk_table_add(&entries->thunks, fallback, &thunk)) {
-    ffi_closure_free(closure);
-    return false;
+  ffi_cif *interface =
+      signature != NULL ? signature->interface : &entries->untyped;
+  if (closure == NULL ||
+      ffi_prep_closure_loc(closure, interface,
+                           signature != NULL ? fall_back : fall_back_untyped,
+                           fn, code) != FFI_OK) {
+    if (closure != NULL) ffi_closure_free(closure);
+    entries->closures.count--;
+    return NULL;
+  }
+  *place = closure;
+  return (GraftNative)(uintptr_t)code;
+}
+
+// False when out of memory, and then nothing has changed.
+static bool make_entry(GraftFn *fn, const Signature *signature) {
+  GraftNative fallback = new_fallback(fn, signature);
+  if (fallback == NULL) return false;
+  if (fn->cell == NULL) {
+    Entries *entries = get_entries(fn->registry);
+    ThunkTable *table = &entries->thunks;
+    if (fn->registry->region != NULL) {
+      table = &entries->near;
+      table->region = fn->registry->region;
+    }
+    Thunk thunk;
+    if (!thunk_table_add(table, fallback, &thunk)) return false;
+    fn->cell = thunk.cell;
+    fn->entry = thunk.entry;
   }
   fn->typed = signature;
-  fn->closure = closure;
   fn->fallback = fallback;
-  fn->cell = thunk.cell;
-  fn->entry = thunk.entry != NULL ? thunk.entry : fallback;
   slot_update_cell(fn);
   return true;
+}
+
+GraftStatus entry_open(GraftFn *self, const Signature *signature,
+                       GraftError *error) {
+  if (self->cell != NULL || make_entry(self, signature)) return GRAFT_OK;
+  return error_memory(error);
+}
+
+GraftStatus entry_retype(GraftFn *self, const Signature *signature,
+                         EntryType *before, GraftError *error) {
+  *before = (EntryType){self->typed, self->fallback};
+  if (self->typed == signature) return GRAFT_OK;
+  return make_entry(self, signature) ? GRAFT_OK : error_memory(error);
+}
+
+void entry_restore(GraftFn *self, EntryType before) {
+  self->typed = before.typed;
+  self->fallback = before.fallback;
+  slot_update_cell(self);
 }
 
 static GraftStatus check_signature(const GraftFn *fn, const Signature *wanted,
@@ -281,6 +343,7 @@ static GraftStatus enter(GraftFn *fn, const char *text, GraftError *error) {
     const Signature *kept = registry_signature(registry, wanted);
     if (kept == NULL || !make_entry(fn, kept)) status = error_memory(error);
   }
+  if (status == GRAFT_OK) fn->held = true;
   signature_free(allocator, wanted);
   return status;
 }
@@ -295,5 +358,6 @@ GraftNative const *graft_fn_typed(GraftFn *fn, const char *signature,
 
 GraftNative graft_fn_pointer(GraftFn *fn, const char *signature,
                              GraftError *error) {
-  return enter(fn, signature, error) < 0 ? NULL : fn->entry;
+  if (enter(fn, signature, error) < 0) return NULL;
+  return fn->entry != NULL ? fn->entry : fn->fallback;
 }

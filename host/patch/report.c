@@ -29,6 +29,7 @@ static bool keep(GraftReport *self, const char **text) {
 static bool is_failure(const GraftEvent *event) {
   return event->kind == GRAFT_EVENT_REJECT ||
          event->kind == GRAFT_EVENT_REVERT ||
+         event->kind == GRAFT_EVENT_CRASH ||
          event->kind == GRAFT_EVENT_ERROR ||
          (event->kind == GRAFT_EVENT_PATCH && !event->ok);
 }
@@ -94,6 +95,10 @@ const char *graft_event_word(GraftEventKind kind) {
     return "revert";
   case GRAFT_EVENT_BREAK:
     return "break";
+  case GRAFT_EVENT_CRASH:
+    return "crash";
+  case GRAFT_EVENT_MIGRATE:
+    return "migrate";
   case GRAFT_EVENT_ERROR:
     return "error";
   case GRAFT_EVENT_NOTICE:
@@ -189,6 +194,7 @@ size_t graft_event_text(const GraftEvent *event, char *buffer, size_t size) {
     break;
   case GRAFT_EVENT_REVERT:
   case GRAFT_EVENT_BREAK:
+  case GRAFT_EVENT_CRASH:
     put(&out, "%s: %s", event->name, event->message);
     break;
   case GRAFT_EVENT_ERROR:
@@ -198,6 +204,7 @@ size_t graft_event_text(const GraftEvent *event, char *buffer, size_t size) {
     break;
   case GRAFT_EVENT_KEEP:
   case GRAFT_EVENT_DEPENDS:
+  case GRAFT_EVENT_MIGRATE:
     put(&out, "%s %s", event->name, event->message);
     break;
   case GRAFT_EVENT_SWEEP:

@@ -43,6 +43,7 @@ Backing *backing_new(Registry *registry, const BackingDesc *desc) {
   self->layer = desc->layer;
   self->count = 1;
   self->code = desc->code;
+  self->owner = desc->owner;
   self->script = desc->script;
   self->line = desc->line;
   self->source_size = desc->source_size;
@@ -64,6 +65,10 @@ void backing_free(Registry *registry, Backing *self) {
   const ScriptHost *host = &registry->desc.script;
   if (self->kind == BACKING_SCRIPT && host->release != NULL) {
     host->release(host->context, self->script);
+  }
+  const NativeHost *natives = &registry->desc.natives;
+  if (self->owner != NULL && natives->release != NULL) {
+    natives->release(natives->context, self->owner);
   }
   free_parts(registry->desc.allocator, self);
 }

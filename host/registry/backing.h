@@ -31,6 +31,7 @@ struct Backing {
   uint32_t version;
   uint32_t count;             // references; host thread only
   GraftNative code;           // natives
+  void *owner;                // what `code` is part of; NULL: lives for ever
   const Signature *signature; // natives; NULL when `why_not` is set
   const char *why_not;        // why a native cannot be called by values
   uint64_t script;            // scripts
@@ -45,6 +46,7 @@ typedef struct BackingDesc {
   int layer;        // Layer
   BackingKind kind; // BACKING_LUA_C follows from the signature
   GraftNative code;
+  void *owner; // natives, see NativeHost; or NULL
   const Signature *signature;
   const char *why_not; // natives without a signature
   uint64_t script;

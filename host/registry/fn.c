@@ -97,7 +97,7 @@ GraftStatus slot_native_elsewhere(GraftFn *self, GraftNative *code,
   } else if (active->signature == NULL) {
     status = not_callable(self, active->why_not, error);
   } else {
-    *code = active->code;
+    *code = atomic_load_explicit(&self->code, memory_order_relaxed);
     *signature = active->signature;
   }
   pthread_mutex_unlock(&self->registry->lock);
@@ -124,7 +124,8 @@ GraftStatus graft_fn_call(GraftFn *fn, GraftCall *call, GraftError *error) {
   if (active->signature == NULL) {
     return not_callable(fn, active->why_not, error);
   }
-  return call_code(fn, (Target){active->code, active->signature}, call, error);
+  GraftNative code = atomic_load_explicit(&fn->code, memory_order_relaxed);
+  return call_code(fn, (Target){code, active->signature}, call, error);
 }
 
 static const char *layer_word(int layer) {

@@ -32,10 +32,23 @@ typedef struct ScriptHost {
   void *context;
 } ScriptHost;
 
+// What natives are loaded by. `owner` is Backing.owner.
+typedef struct NativeHost {
+  // The last reference to a native of this owner is gone, as above. Called
+  // once for each backing that was set with it.
+  void (*release)(void *context, void *owner);
+  // What callers of a native with an owner jump to instead of its code, such
+  // as a guard; NULL: its code. May be NULL.
+  GraftNative (*target)(void *context, const GraftFn *fn,
+                        const Backing *backing);
+  void *context;
+} NativeHost;
+
 typedef struct RegistryDesc {
   const GraftAllocator *allocator; // NULL: memory_default; outlives it
   ScriptHost script;               // `call` NULL: calls of scripts fail
-  void *context;                   // of the two below
+  NativeHost natives;
+  void *context; // of the two below
   // The active backing has changed, and with it every cell. NULL stands for
   // none. Both are alive until it returns. May be NULL.
   void (*on_switch)(void *context, GraftFn *fn, const Backing *old_backing,
@@ -55,6 +68,8 @@ struct Registry {
   ARRAY(GraftFn *) slots;
   Map by_text;
   ARRAY(Signature *) signatures;
+  // Where native/entry.c puts entries from now on; NULL: anywhere.
+  struct NativeRegion *region;
   // Typed entry points, made by native/entry.c when first asked for.
   void *entries;
   void (*entries_free)(Registry *self);

@@ -162,17 +162,34 @@ static const Backing *choose_active(const SlotState *self) {
 
 // --- Switching -------------------------------------------------------------
 
-// What typed pointers jump to. The fallback finds out for itself what to do.
-static GraftNative cell_code(const GraftFn *self) {
+bool slot_cell_fits(const GraftFn *self) {
   const Backing *active = self->active;
-  bool fits = active != NULL && active->kind == BACKING_NATIVE &&
-              signature_equal(active->signature, self->typed);
-  return fits ? active->code : self->fallback;
+  if (active == NULL || active->kind == BACKING_SCRIPT) return false;
+  // A Lua C function has no C type that could be another.
+  if (active->kind == BACKING_LUA_C) return self->typed == NULL;
+  return signature_equal(active->signature, self->typed);
 }
 
+// What callers jump to for the active native.
+static GraftNative target_code(const GraftFn *self) {
+  const Backing *active = self->active;
+  if (active == NULL) return NULL;
+  const NativeHost *natives = &self->registry->desc.natives;
+  GraftNative target = NULL;
+  if (active->owner != NULL && natives->target != NULL) {
+    target = natives->target(natives->context, self, active);
+  }
+  return target != NULL ? target : active->code;
+}
+
+// The fallback of typed pointers finds out for itself what to do.
 void slot_update_cell(GraftFn *self) {
+  GraftNative code = target_code(self);
+  atomic_store_explicit(&self->code, code, memory_order_relaxed);
   if (self->cell == NULL) return;
-  atomic_store_explicit(self->cell, cell_code(self), memory_order_release);
+  atomic_store_explicit(self->cell,
+                        slot_cell_fits(self) ? code : self->fallback,
+                        memory_order_release);
 }
 
 // Makes `state` the slot's, switches, and lets go of what the old one held.
@@ -293,7 +310,7 @@ static GraftStatus no_version(const GraftFn *self, uint32_t version,
 static GraftStatus check_typed(const GraftFn *self, BackingKind kind,
                                const Signature *signature, const char *why_not,
                                GraftError *error) {
-  if (self->typed == NULL || kind == BACKING_SCRIPT) return GRAFT_OK;
+  if (!self->held || kind == BACKING_SCRIPT) return GRAFT_OK;
   if (signature != NULL &&
       (signature->lua || signature_equal(signature, self->typed))) {
     return GRAFT_OK;

@@ -37,6 +37,10 @@ typedef struct SlotState {
 struct GraftFn {
   // The active backing or NULL. Host thread only.
   const Backing *active;
+  // What callers on the host thread call while `active` is a native: its code,
+  // or what stands in front of that (NativeHost). Any thread may load it,
+  // relaxed.
+  _Atomic(GraftNative) code;
   // Calls on the host thread, written there only (relaxed); natives called by
   // the VM layer are counted by it with slot_count_call. Calls by typed
   // pointers are not counted, since nothing stands between them and the code.
@@ -45,17 +49,23 @@ struct GraftFn {
   const char *name;
   Registry *registry;
   SlotState state;
-  // Set by native/entry.c when the first typed handle is asked for.
-  const Signature *typed;     // the C type that all handles have, or NULL
+  // Set by native/entry.c when the slot gets an entry.
+  const Signature *typed;     // the C type that C callers rely on, or NULL
+  bool held;                  // by typed handles of the host: it stays so
   _Atomic(GraftNative) *cell; // what typed pointers load, or NULL
   GraftNative entry;          // the plain pointer, or NULL
   GraftNative fallback;       // in the cell when no native fits
-  void *closure;              // what `fallback` belongs to
+  void *native;               // of the engine that compiles its native, or NULL
   char *result_text;          // last string a script returned to C
 };
 
-// Puts what typed pointers shall jump to into the cell; for native/entry.c.
+// Puts what callers shall jump to into `code` and the cell: for
+// native/entry.c, and when NativeHost.target has another answer.
 void slot_update_cell(GraftFn *self);
+
+// Whether C callers of the slot reach its active native's code, and not the
+// fallback.
+bool slot_cell_fits(const GraftFn *self);
 
 // For the registry alone. NULL when out of memory.
 GraftFn *slot_new(Registry *registry, const char *name);

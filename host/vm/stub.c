@@ -135,7 +135,8 @@ static int call_other(lua_State *L, GraftFn *fn) {
   }
   if (backing->kind == BACKING_LUA_C) {
     slot_count_call(fn);
-    return ((lua_CFunction)backing->code)(L);
+    GraftNative code = atomic_load_explicit(&fn->code, memory_order_relaxed);
+    return ((lua_CFunction)code)(L);
   }
   if (backing->kind == BACKING_NATIVE) {
     error_set(&error, GRAFT_ESIGNATURE, "%s cannot be called from Lua: %s",
@@ -173,7 +174,8 @@ static int call_stub(lua_State *L) {
   if (signature->result == TYPE_STRUCT) {
     result.pointer = push_struct(L, signature);
   }
-  call_native(signature, backing->code, words, &result);
+  GraftNative code = atomic_load_explicit(&fn->code, memory_order_relaxed);
+  call_native(signature, code, words, &result);
   return push_result(L, signature, result);
 }
 
