@@ -159,7 +159,7 @@ NATIVE int segv_read(int value) {
   return value + AT(16);
 }
 NATIVE int segv_call(int value) {
-  int (*volatile nobody)(int) = NULL;
+  int (*nobody)(int) = (int (*)(int))nowhere;
   return nobody(value) + 1;
 }
 NATIVE int fpe(int value) {
@@ -539,8 +539,8 @@ static void left_by_jump(void) {
 static __attribute__((noinline)) void leave_deep(const Native *native,
                                                  int depth) {
   volatile char room[4096];
-  room[depth] = 0;
-  if (depth > 0) leave_deep(native, depth - 1 + room[depth]);
+  room[0] = 0;
+  if (depth > 0) leave_deep(native, depth - 1 + room[0]);
   if (depth == 0) leave_by_jump(native);
 }
 
@@ -706,10 +706,12 @@ NATIVE int changes_thread(int value) {
   AT(0) = value;
   return 0;
 }
-NATIVE int frees_twice(int value) {
-  char *block = calloc(1, 3000);
-  free(block + (value > 0 ? 16 : 0));
-  return 0;
+NATIVE int frees_inside(int value) {
+  static char *block;
+  block = calloc(1, 3000);
+  void *volatile inside = block + 16;
+  free(inside);
+  return block[0] + value;
 }
 NATIVE int unmaps(int value) {
   more_state->hp = 3;
@@ -732,7 +734,7 @@ static void afterwards(void) {
   errno = 5;
   CHECK("errno reaches the native", CALL(native, Small)(1) == 6);
   if (!SANITIZED) {
-    native = new_version(CODE(frees_twice), CODE(old));
+    native = new_version(CODE(frees_inside), CODE(old));
     take_crash();
     CHECK("a corrupt block", CALL(native, Small)(41) == 42);
     check_crash("is an abort", "called abort (SIGABRT) at ");
