@@ -290,19 +290,6 @@ bool guard_is_idle(Guard *self) {
   return atomic_load(&self->active) == 0;
 }
 
-GuardMark guard_script_begin(void) {
-  GuardThread *thread = guard_thread_find();
-  if (thread == NULL) return (GuardMark){0};
-  GuardMark mark = {thread->barrier};
-  thread->barrier = thread->serial;
-  return mark;
-}
-
-void guard_script_end(GuardMark mark) {
-  GuardThread *thread = guard_thread_find();
-  if (thread != NULL) thread->barrier = mark.serial;
-}
-
 GuardFn *guard_take_left(Guard *self) {
   GuardThread *thread = guard_thread_find();
   if (thread == NULL) return NULL;

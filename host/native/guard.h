@@ -72,6 +72,11 @@ typedef struct GuardHost {
   // flag, wake the host. Or on the watchdog's thread.
   void (*noticed)(void *context);
 
+  // How many calls of scripts by C are under way. A crash inside of one is not
+  // taken out of by guards outside. Asked on the host thread, in signal
+  // handlers too: reads only. NULL: none ever.
+  uint64_t (*script_depth)(void *context);
+
   // For functions of type int (lua_State *), `L` being their argument. `enter`
   // remembers in `words` how the Lua stack stands; `can_resume` says whether
   // the VM is inside the same call still (a signal handler: reads only);
@@ -215,15 +220,6 @@ bool guard_is_idle(Guard *self);
 // Where the stack of a thread that waits at a gate begins to matter, or NULL
 // when it does not wait. For stacks.c.
 const void *guard_parked_at(pid_t thread);
-
-// Around each call of a script by C, on the thread that makes it: a crash
-// inside is not taken out of by guards outside. Costs a load where nothing is
-// on probation. Calls nest.
-typedef struct GuardMark {
-  uint64_t serial;
-} GuardMark;
-GuardMark guard_script_begin(void);
-void guard_script_end(GuardMark mark);
 
 // The function on probation whose call on this thread was last left by a jump
 // (lua_error, lua_yield, longjmp, an exception) and not by returning, or NULL;

@@ -81,6 +81,13 @@ static bool wants_guard(GuardCall *call, GuardFn *fn, GuardThread *thread) {
   return wanted;
 }
 
+uint64_t guard_script_depth(const Guard *self) {
+  const GuardHost *host = &self->desc.host;
+  bool asked =
+      host->script_depth != NULL && pthread_equal(self->host, pthread_self());
+  return asked ? host->script_depth(host->context) : 0;
+}
+
 static void prepare(GuardRecord *record, GuardThread *thread, GuardCall *call,
                     GuardFn *fn) {
   const GuardHost *host = &fn->guard->desc.host;
@@ -91,6 +98,7 @@ static void prepare(GuardRecord *record, GuardThread *thread, GuardCall *call,
   atomic_fetch_add(&fn->guard->active, 1);
   pthread_sigmask(SIG_SETMASK, NULL, &record->mask);
   record->has_snapshot = snapshot_take(&record->snapshot, host);
+  record->script_depth = guard_script_depth(fn->guard);
   if (fn->lua && host->lua_enter != NULL) {
     host->lua_enter(host->context, (void *)call->registers[0],
                     record->lua_words);

@@ -73,6 +73,7 @@ typedef struct GuardRecord {
   GuardFn *fn;
   GraftNative code;
   size_t stack_size; // as in the call
+  uint64_t script_depth;
   uintptr_t lua_words[GUARD_LUA_WORDS];
   sigset_t mask;
   Snapshot snapshot;
@@ -88,7 +89,6 @@ typedef struct GuardThread {
   bool has_signal_stack; // ours
   bool inside;           // in the guard's own code, where a crash is ours
   uint64_t serial;       // the last one given out
-  uint64_t barrier;      // serials up to it are behind a script's call
   _Atomic(const void *) parked; // the end of what a waiting gate uses
   GuardFn *left;                // the last one that was left by a jump
   GuardCrash crash; // of this thread, from the handler to guard_recover
@@ -150,6 +150,9 @@ GuardRecord *guard_thread_add(GuardThread *self);
 // Forgets what lies deeper than `sp`.
 void guard_thread_prune(GuardThread *self, const void *sp);
 void guard_record_drop(GuardRecord *self);
+
+// guard_call.c: the host's answer, 0 on other threads. Safe in handlers.
+uint64_t guard_script_depth(const Guard *self);
 
 // guard_signal.c
 struct CrashSignal;

@@ -187,7 +187,7 @@ static void describe(GuardCrash *crash, const GuardThread *thread,
 
 static bool can_resume(const GuardThread *thread, const GuardRecord *record) {
   if (record == NULL || thread->inside || !atomic_load(&record->running) ||
-      record->serial <= thread->barrier ||
+      record->script_depth != guard_script_depth(record->fn->guard) ||
       record->fn->guard->desc.on_error != GRAFT_ON_ERROR_REVERT) {
     return false;
   }

@@ -1,37 +1,33 @@
 // SPDX-License-Identifier: MIT
 //
 // Lua C functions under guard, in both VMs: errors, yields and crashes must
-// leave the VM and the guard in order. Here the spec is the host's VM layer.
+// leave the VM and the guard in order.
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
 
 #include "guard_support.h"
+#include "vm/guarded.h"
 
-// --- What the VM layer does --------------------------------------------------
+// --- As the engine does it ---------------------------------------------------
 
-// How the Lua stack stands: its height, and which call it is of.
-static void lua_enter(void *context, void *L,
+static void lua_enter(void *context, void *of,
                       uintptr_t words[GUARD_LUA_WORDS]) {
   (void)context;
-  lua_Debug frame;
-  lua_getstack(L, 0, &frame);
-  words[0] = (uintptr_t)lua_gettop(L);
-  words[1] = (uintptr_t)frame.i_ci;
+  guarded_enter(of, words);
 }
 
-static bool lua_can_resume(void *context, void *L,
+static bool lua_can_resume(void *context, void *of,
                            const uintptr_t words[GUARD_LUA_WORDS]) {
   (void)context;
-  lua_Debug frame;
-  return lua_getstack(L, 0, &frame) != 0 && (uintptr_t)frame.i_ci == words[1];
+  return guarded_can_resume(of, words);
 }
 
-static void lua_resume_stack(void *context, void *L,
+static void lua_resume_stack(void *context, void *of,
                              const uintptr_t words[GUARD_LUA_WORDS]) {
   (void)context;
-  lua_settop(L, (int)words[0]);
+  guarded_resume(of, words);
 }
 
 static void open_lua_guard(void) {
