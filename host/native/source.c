@@ -13,14 +13,16 @@
 // What stands at the top level, from one end of a declaration to the next.
 typedef struct Piece {
   bool is_function;
+  bool is_directive;
+  bool has_value;   // a variable with an initialiser
   bool is_static;   // or inline: callers may have its code in theirs
   bool doubtful;    // has directives in its body
   bool ambiguous;   // has static variables that cannot be told apart
-  SourceToken name; // of a function
+  SourceToken name; // of a function, or a variable with an initialiser
   uint64_t head;    // all but the body
   uint64_t body;
   uint64_t statics;  // the declarations of static variables in the body
-  const char *start; // of the body
+  const char *start; // of the body, or else of the whole
   const char *end;
 } Piece;
 
@@ -108,6 +110,26 @@ static bool has_assignment(const Tokens *tokens) {
     if (is_sign(tokens, i, '=')) return true;
   }
   return false;
+}
+
+// Finds the name in "static Op ops[] = {…}", and marks the piece if there is
+// one. That of a function pointer is not found, but the last word outside of
+// its parentheses, which only makes more functions count as its users. Two
+// variables in one declaration are too much.
+static void name_variable(const Tokens *tokens, Piece *piece) {
+  SourceToken last = {0};
+  int depth = 0, values = 0;
+  for (size_t i = 0; i < tokens->count; i++) {
+    const SourceToken *token = &tokens->items[i];
+    if (token->kind == SOURCE_NAME && depth == 0) last = *token;
+    if (token->kind != SOURCE_SIGN) continue;
+    if (strchr("([{", token->sign) != NULL) depth++;
+    if (strchr(")]}", token->sign) != NULL) depth--;
+    if (depth > 0 || token->sign != '=') continue;
+    if (values++ == 0) piece->name = last;
+  }
+  piece->has_value = values > 0;
+  piece->doubtful = values > 1;
 }
 
 // --- Bodies ------------------------------------------------------------------
@@ -240,6 +262,15 @@ static void add_function(Reader *self, const SourceToken *name) {
   }
 }
 
+static void add_declaration(Reader *self, const SourceToken *end) {
+  Piece found = {.start = self->tokens.items[0].start, .end = end->start};
+  name_variable(&self->tokens, &found);
+  Piece *piece = add_piece(self);
+  if (piece == NULL) return;
+  found.head = piece->head;
+  *piece = found;
+}
+
 static void add_token(Reader *self, const SourceToken *token) {
   self->head = mix_token(self->head, token);
   SourceToken *place = ARRAY_PUSH(self->allocator, &self->tokens);
@@ -252,7 +283,7 @@ static void add_token(Reader *self, const SourceToken *token) {
   if (strchr("([{", token->sign) != NULL) self->depth++;
   if (strchr(")]}", token->sign) != NULL) self->depth--;
   if (self->depth < 0) self->pieces->useless = true;
-  if (token->sign == ';' && self->depth == 0) add_piece(self);
+  if (token->sign == ';' && self->depth == 0) add_declaration(self, token);
 }
 
 static void read_top(Reader *self, const SourceToken *token) {
@@ -262,8 +293,10 @@ static void read_top(Reader *self, const SourceToken *token) {
     self->head = mix_token(self->head, token);
     if (self->tokens.count == 0) {
       Piece *piece = add_piece(self);
-      if (piece != NULL) piece->start = token->start;
-      if (piece != NULL) piece->end = token->start + token->size;
+      if (piece == NULL) return;
+      piece->is_directive = true;
+      piece->start = token->start + 1;
+      piece->end = token->start + token->size;
     }
   } else if (opens && self->depth == 0 && !has_assignment(&self->tokens) &&
              function_name(&self->tokens) != NULL) {
@@ -311,12 +344,9 @@ static bool differ_in_bodies(const Pieces *old, const Pieces *changed) {
 }
 
 static bool mentions(const Piece *piece, const SourceToken *name) {
-  if (piece->start == NULL) return false;
   SourceLexer lexer;
-  // Of a directive, what follows its sign.
-  const char *start = piece->start + !piece->is_function;
-  source_lexer_init(&lexer, start, (size_t)(piece->end - start));
-  lexer.at_line_start = false;
+  source_lexer_init(&lexer, piece->start, (size_t)(piece->end - piece->start));
+  lexer.at_line_start = !piece->is_directive;
   for (;;) {
     SourceToken token = source_lexer_next(&lexer);
     if (token.kind == SOURCE_END || token.kind == SOURCE_BROKEN) return false;
@@ -341,17 +371,28 @@ static bool take(const GraftAllocator *allocator, Marks *marks, size_t piece) {
   return true;
 }
 
+// What may lead to the code of a piece without going through its entry: a
+// static function, which compilers put into its callers, or a variable that has
+// one's address, which they may know the value of.
+static bool is_seen_through(const Piece *piece) {
+  return piece->is_function ? piece->is_static : piece->has_value;
+}
+
 // Takes whoever may have the code of a static function in its own. False when
 // out of memory; `*known` is false when a macro hides who that is.
 static bool take_callers(const GraftAllocator *allocator, const Pieces *pieces,
                          Marks *marks, bool *known) {
   for (size_t i = 0; i < marks->list.count; i++) {
     const Piece *piece = &pieces->list.items[marks->list.items[i]];
-    if (!piece->is_static) continue;
+    if (!is_seen_through(piece)) continue;
     for (size_t j = 0; j < pieces->list.count; j++) {
       const Piece *other = &pieces->list.items[j];
-      if (marks->taken[j] || !mentions(other, &piece->name)) continue;
-      if (!other->is_function) {
+      bool matters =
+          other->is_function || other->is_directive || other->has_value;
+      if (!matters || marks->taken[j] || !mentions(other, &piece->name)) {
+        continue;
+      }
+      if (other->is_directive || (other->has_value && other->doubtful)) {
         *known = false;
         return true;
       }
@@ -387,7 +428,9 @@ static bool list_functions(const Pieces *old, const Pieces *changed,
   }
   for (size_t i = 0; i < marks->list.count; i++) {
     const Piece *piece = &changed->list.items[marks->list.items[i]];
-    if (!add_name(difference, &piece->name)) return false;
+    if (piece->is_function && !add_name(difference, &piece->name)) {
+      return false;
+    }
   }
   return true;
 }

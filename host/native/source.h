@@ -26,7 +26,7 @@ typedef struct SourceDifference {
   bool bodies_only; // nothing else differs; then
   // the functions to replace, by name: those whose bodies differ, in the order
   // of the new text, and then those that may have had the code of a
-  // static one of these put into theirs, or call it without its entry.
+  // static one of these put into theirs, directly or by way of a constant.
   ARRAY(const char *) functions;
   size_t changed; // so many of `functions` have different bodies
 } SourceDifference;

@@ -189,6 +189,26 @@ static void check_callers(void) {
              compare("inline int help(int a) { return a; }\n" USERS,
                      "inline int help(int a) { return -a; }\n" USERS),
              "help: one mid two");
+  check_text("a prototype is no caller",
+             compare("static int help(int);\n" USERS
+                     "static int help(int a) { return a; }\n",
+                     "static int help(int);\n" USERS
+                     "static int help(int a) { return -a; }\n"),
+             "help: one mid two");
+  check_text("who uses a table of it may know what is in it",
+             compare("static int help(int a) { return a; }\n"
+                     "static int (*const table[])(int) = {help, 0};\n"
+                     "typedef struct Op { int (*f)(int); } Op;\n"
+                     "static const Op ops[] = {{help}};\n"
+                     "int use(int a) { return ops[0].f(a); }\n"
+                     "void other(void) {}\n",
+                     "static int help(int a) { return -a; }\n"
+                     "static int (*const table[])(int) = {help, 0};\n"
+                     "typedef struct Op { int (*f)(int); } Op;\n"
+                     "static const Op ops[] = {{help}};\n"
+                     "int use(int a) { return ops[0].f(a); }\n"
+                     "void other(void) {}\n"),
+             "help: use");
   check_text("a macro may call it anywhere",
              compare("static int help(int a) { return a; }\n"
                      "#define HELP(x) help(x)\n",
