@@ -28,6 +28,20 @@ struct Compiler {
   Flags system; // folders with the system's headers, ending in a slash
 };
 
+// What the files that a run opens are numbered.
+enum { COMPILER_OBJECT = 3, COMPILER_RULE, COMPILER_SOURCE };
+
+// compiler_source.c: the source as the compiler is to have it, in `source`,
+// which is closed in any case where it is the file as it is.
+GraftStatus compiler_wrap(const Compiler *self, const CompilerRun *run,
+                          ProcessFile *source, GraftError *error);
+// The arguments that stand before the user's, and in the place of the path.
+// False when out of memory.
+bool compiler_add_folder(const Compiler *self, const CompilerRun *run,
+                         Flags *arguments);
+bool compiler_add_wrapped(const Compiler *self, const CompilerRun *run,
+                          const ProcessFile *source, Flags *arguments);
+
 // The value of a variable in the copy of the environment, or NULL.
 const char *compiler_variable(const Compiler *self, const char *name);
 

@@ -9,8 +9,6 @@
 #include "base/hash.h"
 #include "native/compiler_inner.h"
 
-enum { OBJECT_NUMBER = 3, RULE_NUMBER = 4 };
-
 // --- Arguments ---------------------------------------------------------------
 
 // Before the user's, so that theirs hold: -g3, -ggdb.
@@ -72,14 +70,18 @@ static bool add_words(Flags *self, const Flags *words) {
   return true;
 }
 
+static const char *const *own_flags(const Compiler *self) {
+  return self->kind == COMPILER_GCC     ? gcc_flags
+         : self->kind == COMPILER_CLANG ? clang_flags
+                                        : no_flags;
+}
+
 static bool add_own(const Compiler *self, Flags *arguments) {
-  const char *const *own = self->kind == COMPILER_GCC     ? gcc_flags
-                           : self->kind == COMPILER_CLANG ? clang_flags
-                                                          : no_flags;
   bool known = self->kind == COMPILER_GCC || self->kind == COMPILER_CLANG;
   const char *colour = self->colours ? "-fdiagnostics-color=always"
                                      : "-fdiagnostics-color=never";
-  return add_list(arguments, common_flags) && add_list(arguments, own) &&
+  return add_list(arguments, common_flags) &&
+         add_list(arguments, own_flags(self)) &&
          (!known || (flags_add(arguments, colour) &&
                      add_list(arguments, target_flags))) &&
          add_list(arguments, file_flags);
@@ -87,11 +89,14 @@ static bool add_own(const Compiler *self, Flags *arguments) {
 
 // All but CC's. A path that starts with a hyphen is no flag.
 static bool add_arguments(const Compiler *self, const CompilerRun *run,
-                          Flags *arguments) {
-  if (!add_list(arguments, first_flags) || !add_words(arguments, run->flags) ||
-      !add_own(self, arguments)) {
+                          const ProcessFile *source, Flags *arguments) {
+  bool wrapped = source->descriptor >= 0;
+  if (!add_list(arguments, first_flags) ||
+      (wrapped && !compiler_add_folder(self, run, arguments)) ||
+      !add_words(arguments, run->flags) || !add_own(self, arguments)) {
     return false;
   }
+  if (wrapped) return compiler_add_wrapped(self, run, source, arguments);
   if (run->path[0] != '-') return flags_add(arguments, run->path);
   Buffer path;
   buffer_init(&path, self->allocator);
@@ -101,6 +106,14 @@ static bool add_arguments(const Compiler *self, const CompilerRun *run,
   return added;
 }
 
+// Another version of Graft may give other flags.
+static uint64_t hash_list(uint64_t hash, const char *const *list) {
+  for (; *list != NULL; list++) {
+    hash = hash_bytes(hash, *list, strlen(*list));
+  }
+  return hash;
+}
+
 uint64_t compiler_key(const Compiler *self, const CompilerRun *run,
                       const char *text, size_t size) {
   uint64_t hash = hash_mix(self->identity, size);
@@ -108,6 +121,8 @@ uint64_t compiler_key(const Compiler *self, const CompilerRun *run,
   hash = hash_bytes(hash, self->directory, strlen(self->directory));
   hash = hash_bytes(hash, run->path, strlen(run->path));
   hash = hash_mix(hash, self->colours);
+  hash = hash_list(hash, common_flags);
+  hash = hash_list(hash, own_flags(self));
   for (size_t i = 1; i < self->command.words.count; i++) {
     const char *word = self->command.words.items[i];
     hash = hash_bytes(hash_mix(hash, i), word, strlen(word));
@@ -167,9 +182,9 @@ typedef struct RunFiles {
 
 static GraftStatus open_files(RunFiles *self, GraftError *error) {
   *self = (RunFiles){{.descriptor = -1}, {.descriptor = -1}};
-  GraftStatus status = process_file_open(&self->object, OBJECT_NUMBER, error);
+  GraftStatus status = process_file_open(&self->object, COMPILER_OBJECT, error);
   if (status < 0) return status;
-  return process_file_open(&self->rule, RULE_NUMBER, error);
+  return process_file_open(&self->rule, COMPILER_RULE, error);
 }
 
 static GraftStatus read_files(const Compiler *self, const RunFiles *files,
@@ -208,18 +223,24 @@ static void drop_object(CompilerOutput *output) {
   *output = kept;
 }
 
+// What is run, and what it may read.
+typedef struct RunCommand {
+  char **arguments;
+  const ProcessFile *source; // or NULL
+} RunCommand;
+
 static GraftStatus run_command(const Compiler *self, const CompilerRun *run,
-                               char **arguments, CompilerOutput *output,
-                               GraftError *error) {
+                               const RunCommand *command,
+                               CompilerOutput *output, GraftError *error) {
   RunFiles files;
   Buffer text;
   buffer_init(&text, self->allocator);
   GraftStatus status = open_files(&files, error);
   ProcessDesc desc = {.program = self->program,
-                      .arguments = arguments,
+                      .arguments = command->arguments,
                       .environment = self->environment.words.items,
                       .directory = self->directory,
-                      .files = {&files.object, &files.rule},
+                      .files = {&files.object, &files.rule, command->source},
                       .stop = run->stop,
                       .time_limit_ms = self->time_limit_ms};
   ProcessResult result = {0};
@@ -236,22 +257,40 @@ static GraftStatus run_command(const Compiler *self, const CompilerRun *run,
   return status;
 }
 
-GraftStatus compiler_run(Compiler *self, const CompilerRun *run,
-                         CompilerOutput *output, GraftError *error) {
+static GraftStatus run_once(const Compiler *self, const CompilerRun *run,
+                            const ProcessFile *source, CompilerOutput *output,
+                            GraftError *error) {
   *output = (CompilerOutput){.allocator = self->allocator};
-  GraftStatus status = compiler_probe(self, error);
-  if (status < 0) return status;
+  GraftStatus status;
   Flags arguments;
   flags_init(&arguments, self->allocator);
   bool added = self->command.words.count > 0
                    ? add_words(&arguments, &self->command)
                    : flags_add(&arguments, self->program);
-  if (added && add_arguments(self, run, &arguments) &&
+  if (added && add_arguments(self, run, source, &arguments) &&
       ARRAY_PUSH(self->allocator, &arguments.words) != NULL) {
-    status = run_command(self, run, arguments.words.items, output, error);
+    RunCommand command = {arguments.words.items,
+                          source->descriptor >= 0 ? source : NULL};
+    status = run_command(self, run, &command, output, error);
   } else {
     status = error_memory(error);
   }
   flags_clear(&arguments);
   return status;
+}
+
+GraftStatus compiler_run(Compiler *self, const CompilerRun *run,
+                         CompilerOutput *output, GraftError *error) {
+  *output = (CompilerOutput){.allocator = self->allocator};
+  GraftStatus status = compiler_probe(self, error);
+  if (status < 0) return status;
+  ProcessFile source;
+  status = compiler_wrap(self, run, &source, error);
+  if (status == GRAFT_OK) status = run_once(self, run, &source, output, error);
+  bool wrapped = source.descriptor >= 0;
+  process_file_close(&source);
+  if (status != GRAFT_ESYNTAX || !wrapped) return status;
+  // Errors of the file as it is: an open comment hides the last pragma.
+  compiler_output_clear(output);
+  return run_once(self, run, &source, output, error);
 }

@@ -78,6 +78,21 @@ static bool read_all(int descriptor, char *bytes, size_t size) {
   return true;
 }
 
+GraftStatus process_file_write(const ProcessFile *self, const char *bytes,
+                               size_t size, GraftError *error) {
+  while (size > 0) {
+    ssize_t put = write(self->descriptor, bytes, size);
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) {
+      return error_set(error, GRAFT_EIO, "cannot write a file in memory: %s",
+                       strerror(errno));
+    }
+    bytes += put;
+    size -= (size_t)put;
+  }
+  return GRAFT_OK;
+}
+
 GraftStatus process_file_read(const ProcessFile *self,
                               const GraftAllocator *allocator, char **bytes,
                               size_t *size, GraftError *error) {

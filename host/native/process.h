@@ -27,6 +27,10 @@ GraftStatus process_file_open(ProcessFile *self, int number, GraftError *error);
 // One with descriptor -1 is fine.
 void process_file_close(ProcessFile *self);
 
+// Adds to it. GRAFT_EIO: the system has no room.
+GraftStatus process_file_write(const ProcessFile *self, const char *bytes,
+                               size_t size, GraftError *error);
+
 // Its contents, terminated, the caller's to free; GRAFT_EIO, GRAFT_ENOMEM.
 GraftStatus process_file_read(const ProcessFile *self,
                               const GraftAllocator *allocator, char **bytes,
@@ -51,7 +55,7 @@ typedef enum ProcessEnd {
   PROCESS_UNKNOWN, // somebody else has waited for it: status is lost
 } ProcessEnd;
 
-enum { PROCESS_FILES = 2 };
+enum { PROCESS_FILES = 3 };
 
 typedef struct ProcessDesc {
   const char *program;      // a path, or a name that PATH is searched for

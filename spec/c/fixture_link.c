@@ -81,6 +81,12 @@ int fixture_inner(void) {
   return inner;
 }
 
+// No function of this version writes it.
+static int unwritten = 3;
+int fixture_unwritten(void) {
+  return unwritten;
+}
+
 int fixture_set(int value) {
   fixture_global = value;
   return fixture_global + fixture_shared;

@@ -4,6 +4,7 @@
 // fail, hang, crash or are not there.
 
 #include "native/compiler.h"
+#include "native/object.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -124,6 +125,64 @@ static void check_compiler(const Folder *folder, const char *cc,
              outcome.status == GRAFT_OK && outcome.output.text != NULL &&
                  strstr(outcome.output.text, "look here") != NULL,
              outcome.error.message);
+  compiler_output_clear(&outcome.output);
+}
+
+static bool has_variable(const ObjectFile *object, const char *name,
+                         uint64_t size) {
+  int index = object_find_data(object, name);
+  return index >= 0 && object_data(object, (size_t)index)->size == size;
+}
+
+// What natives' state is read from: each variable as it is written, whatever
+// the functions of this version do with it.
+static void check_variables(const Folder *folder, const char *cc) {
+  if (!has_program(cc)) return;
+  const char *path =
+      folder_write(folder, "state.c",
+                   "static struct Game { int a, b; } game;\n"
+                   "static int only_read = 3, two_values;\n"
+                   "int state_f(int k) {\n"
+                   "  static struct Game inner;\n"
+                   "  game.a += k, inner.b -= k;\n"
+                   "  if (k) two_values = 7;\n"
+                   "  return game.b + only_read + two_values + inner.a;\n"
+                   "}\n");
+  Outcome outcome = compile(cc, path);
+  ObjectFile *object = NULL;
+  GraftError error = {0};
+  if (outcome.status == GRAFT_OK) {
+    object_read(&memory_default, path, outcome.output.object,
+                outcome.output.object_size, &object, &error);
+  }
+  check_name("an object with variables", cc, object != NULL, error.message);
+  if (object == NULL) return;
+  check_name("a static struct is whole", cc, has_variable(object, "game", 8),
+             "split");
+  check_name("a static that is only read is there", cc,
+             has_variable(object, "only_read", 4), "a constant");
+  check_name("a static of two values is as wide as written", cc,
+             has_variable(object, "two_values", 4), "narrowed");
+  bool inner = has_variable(object, "state_f.inner", 8); // clang's name
+  for (size_t i = 0; i < object_data_count(object); i++) {
+    const ObjectData *data = object_data(object, i);
+    if (strcmp(data->name, "inner") == 0 && data->size == 8) inner = true;
+  }
+  check_name("a function's static is whole", cc, inner, "split");
+  check_name("the source is named by its path", cc,
+             contains(&outcome.output, path) &&
+                 !contains(&outcome.output, "/proc/self"),
+             path);
+  object_free(object);
+  compiler_output_clear(&outcome.output);
+
+  path = folder_write(folder, "open.c", "int a;\n/* without an end\n");
+  outcome = compile(cc, path);
+  check_name("an open comment's place", cc,
+             outcome.status == GRAFT_ESYNTAX && outcome.error.line == 2 &&
+                 strcmp(outcome.error.file, path) == 0 &&
+                 strstr(outcome.output.text, "/proc/self") == NULL,
+             outcome.output.text);
   compiler_output_clear(&outcome.output);
 }
 
@@ -447,6 +506,8 @@ int main(void) {
   check_compiler(&folder, "gcc", COMPILER_GCC);
   check_compiler(&folder, "clang", COMPILER_CLANG);
   check_compiler(&folder, "tcc", COMPILER_TCC);
+  check_variables(&folder, "gcc");
+  check_variables(&folder, "clang");
   check_choice(&folder);
   check_tricks(&folder);
   check_hanging(&folder);
