@@ -18,8 +18,8 @@
 // -fno-ipa-reference-addressable (without it, a static that no function of the
 // file writes becomes a constant in the code, and a value that an older version
 // gave it is lost); on aarch64 also -fno-section-anchors -mno-outline-atomics.
-// clang also -fsemantic-interposition, and -mno-global-merge on aarch64; against
-// such constants, and against splitting a static struct into variables
+// clang also -fsemantic-interposition, and -mno-global-merge on aarch64;
+// against such constants, and against splitting a static struct into variables
 // ("state.0"), it has no flag: see compiler_source.c.
 
 #ifndef GRAFT_NATIVE_OBJECT_H
