@@ -245,7 +245,7 @@ static Leaves old_leaves, new_leaves;
 static char failure[300];
 
 static bool fail(const char *what, const char *path) {
-  snprintf(failure, sizeof failure, "%s %.200s", what, path);
+  snprintf(failure, sizeof failure, "%.90s %.200s", what, path);
   return false;
 }
 
