@@ -43,6 +43,14 @@ static void leave_prompt(Program *program) {
   program->prompted = false;
 }
 
+// A program that draws may have left the cursor anywhere: the dialogue that
+// follows gets what is below it.
+static void clear_below(const GraftEvent *event) {
+  if (event->kind != GRAFT_EVENT_BREAK || !isatty(STDERR_FILENO)) return;
+  fflush(stdout);
+  fputs("\033[0m\r\033[J", stderr);
+}
+
 void show_event(void *context, const GraftEvent *event) {
   Program *program = context;
   const Options *options = program->options;
@@ -56,6 +64,7 @@ void show_event(void *context, const GraftEvent *event) {
     graft_event_text(event, text, sizeof text);
   }
   leave_prompt(program);
+  clear_below(event);
   bool colours =
       !options->json && isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
   if (colours) {

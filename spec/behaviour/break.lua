@@ -483,6 +483,13 @@ return function(vm)
     see "\nwithin\n"
     window:keys "C-c"
     see "interrupted\nbreak>"
+    window:keys("coroutine.wrap(function() print 'inside' while true do end end)()",
+      "Enter")
+    see "\ninside\n"
+    window:keys "C-c"
+    window:wait("a second interruption", function(screen)
+      return screen:find "interrupted.*interrupted.*\nbreak>"
+    end)
     window:keys("hp", "Enter")
     see "10\nbreak>"
     window:keys "C-d"
