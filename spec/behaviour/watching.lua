@@ -242,7 +242,7 @@ return function(vm)
         .. "  return M.number\nend\nreturn M\n"):format(number)
     end
     local folder = project { ["s/a.lua"] = with(1),
-      ["s/main.lua"] = (main "a"):gsub('"now "', 'require "a".number .. " now "')
+      ["s/main.lua"] = (main "a"):gsub('"now "', 'tostring(require "a".number) .. " now "')
         .. '\nlocal kept = require "a"\nrequire = function() return kept end\n' }
     local program = start(vm, folder, { "-w", "s" })
     program:out "^1 now 1$"
