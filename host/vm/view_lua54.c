@@ -165,7 +165,7 @@ static int push_value(lua_State *L, const View *whole, const Type *type,
   Vm *vm = vm_of(L);
   if (vm == NULL) return luaL_error(L, "the engine is closed");
   if (code == VIEW_POINTER) {
-    memcpy(&address, address, sizeof address);
+    memcpy(&address, (const void *)address, sizeof address);
     if (address == NULL) {
       lua_pushnil(L);
       return 1;
