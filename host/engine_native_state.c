@@ -11,18 +11,8 @@
 
 const Type *natives_find_type(const Natives *self, const char *name,
                               TypeSet **types) {
-  const Type *found = NULL;
-  for (size_t i = 0; self != NULL && i < self->files.count; i++) {
-    const NativeObject *object = self->files.items[i]->object;
-    if (object == NULL || object->product->layout.types == NULL) continue;
-    TypeSet *set = object->product->layout.types;
-    const Type *type = type_set_find(set, name);
-    if (type == NULL || (found != NULL && type->is_incomplete)) continue;
-    if (found != NULL && !found->is_incomplete) continue;
-    found = type;
-    *types = set;
-  }
-  return found;
+  // The storage's, since they are those of a change as soon as it is applied.
+  return self != NULL ? storage_find_type(self->storage, name, types) : NULL;
 }
 
 size_t natives_find_extent(const Natives *self, const void *address,

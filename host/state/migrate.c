@@ -212,7 +212,8 @@ static void make(Maker *self, Task task) {
   } else if (task.from->kind == KIND_ARRAY && task.to->kind == KIND_ARRAY) {
     make_array(self, task);
   } else if (type_is_scalar(task.from) && type_is_scalar(task.to)) {
-    make_leaf(self, task, (Leaf){.type = task.from}, (Leaf){.type = task.to});
+    Leaf old = {.type = task.from}, new = {.type = task.to};
+    make_leaf(self, task, old, new);
   } else {
     refuse(self, task.from, task.to);
   }

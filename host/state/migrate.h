@@ -34,12 +34,14 @@
 // <module>_migrate_<type> of a native.
 typedef void (*MigrateFunction)(const void *from, void *to);
 
+typedef MigrateFunction MigrateFind(void *context, const Type *to);
+
 typedef struct MigrateDesc {
   const Type *from;
   const Type *to;
   const char *name; // of the object, for messages: "physics.c: bodies"
   // The custom function for a struct or union type, or NULL. May be NULL.
-  MigrateFunction (*find)(void *context, const Type *to);
+  MigrateFind *find;
   void *context;
 } MigrateDesc;
 

@@ -149,6 +149,21 @@ StorageObject *storage_find(const Storage *self, const char *file,
   return storage_object_find(self, &(ObjectName){file, function, name, false});
 }
 
+const Type *storage_find_type(const Storage *self, const char *name,
+                              TypeSet **types) {
+  const Type *found = NULL;
+  for (size_t i = 0; i < self->units.count; i++) {
+    const Type *type = type_set_find(self->units.items[i].types, name);
+    bool is_better =
+        type != NULL &&
+        (found == NULL || (found->is_incomplete && !type->is_incomplete));
+    if (!is_better) continue;
+    found = type;
+    *types = self->units.items[i].types;
+  }
+  return found;
+}
+
 size_t storage_count(const Storage *self) {
   return self->objects.count;
 }

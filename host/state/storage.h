@@ -100,6 +100,11 @@ StorageObject *storage_find(const Storage *self, const char *file,
 StorageObject *storage_locate(const Storage *self, const void *address,
                               size_t *offset);
 
+// The type of this name in the units that are there (after apply: those of the
+// change), a complete one where there is one; NULL. `*types` is its set.
+const Type *storage_find_type(const Storage *self, const char *name,
+                              TypeSet **types);
+
 size_t storage_count(const Storage *self);
 StorageObject *storage_at(const Storage *self, size_t index);
 
@@ -122,11 +127,13 @@ void storage_each_range(const Storage *self, StorageRange visit, void *context);
 
 // --- Changes -----------------------------------------------------------------
 
+typedef MigrateFunction StorageFindMigration(void *context, const char *file,
+                                             const Type *type);
+
 typedef struct StorageChangeDesc {
   // `<module>_migrate_<type>` for objects of `file` ("" for heap objects), or
   // NULL. May be NULL.
-  MigrateFunction (*find_migration)(void *context, const char *file,
-                                    const Type *type);
+  StorageFindMigration *find_migration;
   void *context;
 } StorageChangeDesc;
 

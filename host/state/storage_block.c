@@ -27,8 +27,10 @@ static void system_give(void *context, void *pages, size_t size) {
 // Mapped anew, which drops the bytes at once and keeps the addresses.
 static void system_hide(void *context, void *pages, size_t size) {
   (void)context;
-  mmap(pages, size, PROT_NONE,
-       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+  void *same =
+      mmap(pages, size, PROT_NONE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+  (void)same;
 }
 
 void block_pool_init(BlockPool *self, const GraftAllocator *allocator,

@@ -501,6 +501,10 @@ static void undoing(void) {
         storage_change_apply(change, &report, &error) == GRAFT_OK &&
             *(int *)address_of(storage, "a.c", "speed") == 4 &&
             *(double *)address_of(storage, "a.c", "small") == 6);
+  TypeSet *set;
+  CHECK("its types are those that are found",
+        storage_find_type(storage, "Node", &set)->size == 16 &&
+            set == unit.layout.types);
   void *nodes = address_of(storage, "a.c", "nodes");
   CHECK("what others hold is told where it went",
         storage_change_forward(change, before.nodes) == nodes &&
@@ -509,6 +513,10 @@ static void undoing(void) {
             storage_change_forward(change, before.speed) == before.speed);
   storage_change_undo(change);
   CHECK("undone, all is as it was", is_as_before(storage, &before));
+  CHECK("with the types that were",
+        storage_find_type(storage, "Node", &set) != NULL &&
+            set != unit.layout.types &&
+            storage_find_type(storage, "Nobody", &set) == NULL);
   storage_change_free(change);
   storage_report_clear(&report);
   change = storage_change_new(storage, &(StorageChangeDesc){NULL, NULL});

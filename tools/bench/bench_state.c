@@ -62,10 +62,11 @@ static void change_types(State *self, int which) {
   storage_report_clear(&report);
 }
 
-static void *map_bytes(void) {
-  void *bytes = mmap(NULL, (size_t)ELEMENTS * SIZE, PROT_READ | PROT_WRITE,
+static char *map_bytes(void) {
+  char *bytes = mmap(NULL, (size_t)ELEMENTS * SIZE, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return bytes == MAP_FAILED ? NULL : bytes;
+  if (bytes == MAP_FAILED) bench_fail("out of memory");
+  return bytes;
 }
 
 static void *set_up(const void *param) {
@@ -76,7 +77,6 @@ static void *set_up(const void *param) {
   self->sets[1] = make_types(true);
   self->storage = storage_new(&(StorageDesc){0});
   self->from = map_bytes();
-  if (self->from == NULL) return NULL;
   memset(self->from, 1, (size_t)ELEMENTS * SIZE);
   return self;
 }
@@ -119,7 +119,6 @@ static void copy_fresh(void *context, BenchRun *run) {
   for (long i = 0; i < run->count; i++) {
     bench_begin(run);
     char *to = map_bytes();
-    if (to == NULL) bench_fail("out of memory");
     memcpy(to, self->from, (size_t)ELEMENTS * SIZE);
     bench_end(run);
     munmap(to, (size_t)ELEMENTS * SIZE);
@@ -129,7 +128,6 @@ static void copy_fresh(void *context, BenchRun *run) {
 static void copy_warm(void *context, BenchRun *run) {
   const State *self = context;
   char *to = map_bytes();
-  if (to == NULL) bench_fail("out of memory");
   memset(to, 1, (size_t)ELEMENTS * SIZE);
   for (long i = 0; i < run->count; i++) {
     bench_begin(run);
