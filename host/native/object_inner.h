@@ -114,9 +114,12 @@ struct ObjectFile {
   Map function_map, data_map; // symbol → ObjectFunction, ObjectData
 };
 
-// object.c: reads sections, symbols, relocations.
-// object_list.c: functions, variables, undefined symbols, and pieces.
+// object_read.c: the file's tables: sections, symbols, relocations.
+GraftStatus object_read_tables(ObjectFile *self, GraftError *error);
+// object_list.c: functions, variables, undefined symbols.
 GraftStatus object_list(ObjectFile *self, GraftError *error);
+// object_piece.c: pieces without names.
+GraftStatus object_list_pieces(ObjectFile *self, GraftError *error);
 // object_refer.c: who refers to whom.
 GraftStatus object_refer(ObjectFile *self, GraftError *error);
 // object_hash.c
