@@ -9,10 +9,11 @@
 //
 // tcc is not as exact as the others. It is not asked where it is known to take
 // a text, or a flag, otherwise than they do: data laid out by attributes or
-// pragmas, vectors, long double, assembler, and functions that Lua's errors may
-// pass through, since it gives no unwind tables (tier_doubt.c). `checks` makes
-// sure of the rest. Traded away: debug information, which tcc 0.9.27 cannot
-// give as DWARF.
+// pragmas, vectors, long double, assembler, conditions on the compiler, and
+// functions that Lua's errors may pass through, since it gives no unwind tables
+// (tier_doubt.c). A caller that knows more adds `checks`. Traded away: debug
+// information, which tcc 0.9.27 cannot give as DWARF, and the rare header of
+// the system that lays data out by the compiler that reads it.
 //
 // What its objects look like, for object.h: one .text, .data and .bss for all;
 // constants are in .data, too; a static variable in a function has its plain

@@ -99,6 +99,33 @@ static GraftStatus trust_attribute(SourceLexer *lexer, GraftError *error) {
   }
 }
 
+// Words that a condition asks the compiler with; tcc answers otherwise.
+static const char *const questions[] = {
+    "__GNUC__",        "__clang__",
+    "__TINYC__",       "__STDC_VERSION__",
+    "__has_attribute", "__has_builtin",
+    "__has_feature",   "__OPTIMIZE__",
+    "__FAST_MATH__",   "__SSE2__",
+    "__AVX__",         "__AVX2__",
+    "__ARM_NEON",      "__STDC_NO_ATOMICS__"};
+
+static GraftStatus trust_condition(SourceLexer *lexer, GraftError *error) {
+  for (;;) {
+    SourceToken token = source_lexer_next(lexer);
+    if (token.kind == SOURCE_END || token.kind == SOURCE_BROKEN) {
+      return GRAFT_OK;
+    }
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
+      if (source_token_is(&token, questions[i])) return distrust(&token, error);
+    }
+  }
+}
+
+static bool is_condition(const SourceToken *word) {
+  return source_token_is(word, "if") || source_token_is(word, "ifdef") ||
+         source_token_is(word, "ifndef") || source_token_is(word, "elif");
+}
+
 // #pragma once and #pragma GCC diagnostic change no code.
 static GraftStatus trust_directive(const SourceToken *token,
                                    GraftError *error) {
@@ -110,6 +137,7 @@ static GraftStatus trust_directive(const SourceToken *token,
     return tier_trust_text(word.start + word.size,
                            (size_t)(lexer.end - lexer.next), error);
   }
+  if (is_condition(&word)) return trust_condition(&lexer, error);
   if (!source_token_is(&word, "pragma")) return GRAFT_OK;
   word = source_lexer_next(&lexer);
   if (source_token_is(&word, "once")) return GRAFT_OK;

@@ -78,6 +78,10 @@ static void check_texts(void) {
   check_left("aligned, in a macro",
              "#define WIDE __attribute__((__aligned__(16)))\n", "aligned");
   check_left("a pragma", "#pragma pack(1)\nint x;\n", "pragma");
+  check_left("what depends on the compiler",
+             "#if defined(__GNUC__)\ntypedef long number;\n#else\n"
+             "typedef int number;\n#endif\nnumber f(void) { return 1; }\n",
+             "__GNUC__");
   check_left("vectors", "typedef float v __attribute__((vector_size(16)));\n",
              "vector");
   check_left("long double", "long double f(void) { return 1; }\n",
