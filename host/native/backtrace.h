@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Backtrace: the calls that led to a place, from a signal handler. By the
-// tables that compilers emit for exceptions; where code has none (tcc's), the
-// walk ends. It may crash on a stack that was written over: see crash_try.
+// Backtrace: the calls that led to a place, also from a signal handler, by the
+// tables that compilers emit for exceptions. Where code has none (tcc's), the
+// walk ends. It may crash on a stack that was written over, and abort in code
+// that has tables of another kind (LuaJIT's traces): see crash_try.
 
 #ifndef GRAFT_NATIVE_BACKTRACE_H
 #define GRAFT_NATIVE_BACKTRACE_H

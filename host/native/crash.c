@@ -101,7 +101,8 @@ static void unblock(void) {
 }
 
 static void on_signal(int number, siginfo_t *info, void *machine) {
-  if (escape != NULL && info->si_code > 0) siglongjmp(*escape, 1);
+  // The unwinder aborts where it loses its way.
+  if (escape != NULL && crash_is_own(info)) siglongjmp(*escape, 1);
   int before = errno;
   CrashSignal signal = {number, info, machine};
   int level = info == passing ? depth : 0;

@@ -98,7 +98,7 @@ static bool visit(void *context, const BacktraceFrame *frame) {
     trace->record = find_record(trace->thread, frame->sp);
   }
   add_frame(trace->crash, frame->address, frame->is_return);
-  return trace->record == NULL || trace->crash->frame_count < GUARD_FRAMES;
+  return trace->record == NULL; // what called it is not to blame
 }
 
 static void walk(void *argument) {

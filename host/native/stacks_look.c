@@ -154,14 +154,18 @@ static bool visit_here(void *context, const BacktraceFrame *frame) {
   return true;
 }
 
+static void walk_here(void *argument) {
+  backtrace_walk_here(visit_here, argument);
+}
+
 // Registers that a caller wants kept are on the stack once something is called
 // here, which the builtin makes sure of.
 __attribute__((noinline)) void stacks_look_here(StacksLook *self) {
   __builtin_unwind_init();
   stacks_look_again(self);
   Here here = {self, 1};
-  backtrace_walk_here(visit_here, &here);
-  if (!self->inside && here.last != 0) {
+  bool whole = crash_try(walk_here, &here);
+  if (!self->inside && (!whole || here.last != 0)) {
     self->not_bounds = true;
     stacks_look_from(self, (uintptr_t)__builtin_frame_address(0));
     self->not_bounds = false;

@@ -182,6 +182,48 @@ static void scripts(void) {
   close_guard();
 }
 
+// --- From compiled traces ----------------------------------------------------
+
+static Native traced;
+
+NATIVE int traced_old(int value) {
+  return value + 1;
+}
+NATIVE int traced_crash(int value) {
+  AT(8) = value;
+  return 0;
+}
+// Called by the trace as well, so that it need not be left.
+static void change_traced(int step) {
+  if (step != 500) return;
+  switch_to(&traced, CODE(traced_crash), CODE(traced_old));
+}
+
+static void traces(void) {
+  open_lua_guard();
+  traced = new_native(false);
+  guard_fn_set(traced.fn, CODE(traced_old), false);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)traced.thunk.entry);
+  lua_setglobal(L, "entry");
+  lua_pushlightuserdata(L, (void *)(uintptr_t)change_traced);
+  lua_setglobal(L, "change");
+  CHECK("a crash in a native that a compiled trace calls",
+        run("local found, ffi = pcall(require, 'ffi')\n"
+            "if not found then return end\n"
+            "local call = ffi.cast('int (*)(int)', entry)\n"
+            "local step = ffi.cast('void (*)(int)', change)\n"
+            "local sum, size = 0, 0.5\n"
+            "for i = 1, 1000 do\n"
+            "  step(i)\n"
+            "  sum, size = sum + call(i), size * 1.001\n"
+            "end\n"
+            "assert(sum == 501500 and math.abs(size - 1.3584) < 0.001, size)"));
+  lua_getglobal(L, "jit");
+  CHECK("is taken out of", lua_isnil(L, -1) || take_crash().fn == traced.fn);
+  lua_pop(L, 1);
+  close_guard();
+}
+
 // The outer native is on probation, but the VM is inside a script's call.
 static void crash_in_script(void) {
   open_lua_guard();
@@ -206,6 +248,7 @@ int main(int count, char **arguments) {
   check_child("crash", crash);
   check_child("yielding", yielding);
   check_child("scripts", scripts);
+  check_child("traces", traces);
   check_dies("a crash within a script is not taken out of", crash_in_script,
              SIGSEGV,
              "A native crashed with SIGSEGV, " WRITING " 0x8 at crash_inside");
