@@ -8,7 +8,7 @@
 
 #include "native/crash.h"
 
-enum { CHUNK = 4096, ATTEMPTS = 3 };
+enum { CHUNK = 4096, ATTEMPTS = 3, HUGE = 4 << 20 };
 
 typedef struct Range {
   char *address;
@@ -68,11 +68,12 @@ static bool try_to_take(Snapshot *self, const GuardHost *host) {
   size_t size = sum.count * sizeof(Range) + sum.bytes;
   if (size == 0) return true;
   self->block = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (self->block == MAP_FAILED) {
     self->block = NULL;
     return false;
   }
+  if (size >= HUGE) madvise(self->block, size, MADV_HUGEPAGE);
   self->size = size;
   Taking taking = {.snapshot = self, .capacity = sum.count, .room = sum.bytes};
   host->each_range(host->context, keep, &taking);
