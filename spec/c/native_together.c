@@ -23,11 +23,11 @@ VERSIONS(DEFINE)
 static const GraftNative firsts[] = {VERSIONS(FIRST)};
 static const GraftNative seconds[] = {VERSIONS(SECOND)};
 
-enum { COUNT = 16, THREADS = 4, ROUNDS = 12 };
+enum { COUNT = 16, THREADS = 4, ROUNDS = 12, OTHERS = 2000 };
 
 typedef int Small(int);
 
-static Native first, second;
+static Native first, second, others[OTHERS];
 static atomic_int version_wrong;
 static atomic_long calls;
 static atomic_bool stop;
@@ -45,14 +45,21 @@ static void *call_both(void *argument) {
   return NULL;
 }
 
+// Others lie between the two, so that there is time to see one without the
+// other.
 static void switch_both(int version, bool probation) {
-  GuardChange changes[] = {
-      {.fn = first.fn, .code = firsts[version], .probation = probation},
-      {.fn = second.fn, .code = seconds[version], .probation = probation}};
-  guard_switch_begin(guard, changes, 2, NULL);
+  static GuardChange changes[OTHERS + 2];
+  for (int i = 0; i < OTHERS; i++) {
+    changes[i + 1] = (GuardChange){.fn = others[i].fn, .code = firsts[version]};
+  }
+  changes[0] = (GuardChange){
+      .fn = first.fn, .code = firsts[version], .probation = probation};
+  changes[OTHERS + 1] = (GuardChange){
+      .fn = second.fn, .code = seconds[version], .probation = probation};
+  guard_switch_begin(guard, changes, OTHERS + 2, NULL);
   if (version % 5 == 4) {
     guard_switch_cancel(guard);
-    guard_switch_begin(guard, changes, 2, NULL);
+    guard_switch_begin(guard, changes, OTHERS + 2, NULL);
   }
   guard_switch_commit(guard);
 }
@@ -119,6 +126,7 @@ int main(void) {
   }
   open_usual();
   held();
+  for (int i = 0; i < OTHERS; i++) others[i] = new_native(false);
   for (int i = 0; i < ROUNDS; i++) run_round(i % 2 == 0);
   CHECK("nobody saw new and then old", atomic_load(&version_wrong) == 0);
   CHECK("nobody is in a call", guard_is_idle(guard));
