@@ -213,6 +213,8 @@ static NativeStep *find_step(const NativeChange *self, const char *path) {
 bool native_change_reject(NativeChange *self, const GraftError *error) {
   if (self->steps.count == 0) return false;
   const NativeStep *step = find_step(self, error->file);
+  // What is nowhere, such as in a persistent array, is about the first.
+  if (step == NULL && error->file[0] == '\0') step = &self->steps.items[0];
   if (step == NULL) return false;
   reject(self->natives, step->file, error, NULL);
   return true;

@@ -39,7 +39,7 @@ typedef MigrateFunction MigrateFind(void *context, const Type *to);
 typedef struct MigrateDesc {
   const Type *from;
   const Type *to;
-  const char *name; // of the object, for messages: "physics.c: bodies"
+  const char *name; // of the object, for messages: "world"
   // The custom function for a struct or union type, or NULL. May be NULL.
   MigrateFind *find;
   void *context;
@@ -48,7 +48,7 @@ typedef struct MigrateDesc {
 typedef struct MigratePlan MigratePlan;
 
 // GRAFT_ESIGNATURE when there is no way, naming object, member and both types:
-// "physics.c: world.shape: union Shape cannot become int"; GRAFT_ENOMEM. The
+// "world.shape: union Shape cannot become int"; GRAFT_ENOMEM. The
 // types must stay as long as the plan.
 GraftStatus migrate_plan_new(const GraftAllocator *allocator,
                              const MigrateDesc *desc, MigratePlan **plan,

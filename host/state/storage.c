@@ -172,8 +172,12 @@ StorageObject *storage_at(const Storage *self, size_t index) {
   return self->objects.items[index];
 }
 
-void storage_object_write_name(Buffer *text, const StorageObject *object) {
-  if (*object->file != '\0') buffer_format(text, "%s: ", object->file);
+void storage_object_write_name(Buffer *text, const StorageObject *object,
+                               const char *file) {
+  if (*object->file != '\0' &&
+      (file == NULL || strcmp(file, object->file) != 0)) {
+    buffer_format(text, "%s: ", object->file);
+  }
   if (*object->function != '\0') buffer_format(text, "%s.", object->function);
   buffer_add_text(text, object->name);
 }

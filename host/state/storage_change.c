@@ -87,7 +87,7 @@ static GraftStatus make_plan(StorageChange *self, ChangeEntry *entry,
                              GraftError *error) {
   Buffer name;
   buffer_init(&name, self->allocator);
-  storage_object_write_name(&name, entry->object);
+  storage_object_write_name(&name, entry->object, entry->object->file);
   void *context[] = {entry, self};
   MigrateDesc desc = {
       .from = entry->object->state.type,
@@ -100,6 +100,7 @@ static GraftStatus make_plan(StorageChange *self, ChangeEntry *entry,
                                    : migrate_plan_new(self->allocator, &desc,
                                                       &entry->plan, error);
   buffer_clear(&name);
+  if (status < 0) error_at(error, entry->object->file, entry->next.line, 0);
   return status;
 }
 

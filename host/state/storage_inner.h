@@ -143,8 +143,10 @@ const StorageUnit *storage_unit(const Storage *self, const char *file);
 // Frees removed objects that nobody uses or points to.
 void storage_collect(Storage *self);
 
-// Appends "physics.c: " or "" and the object's name.
-void storage_object_write_name(Buffer *text, const StorageObject *object);
+// Appends the object's name, such as "step.calls"; in front of it "physics.c: "
+// unless that is `file`. `file` may be NULL.
+void storage_object_write_name(Buffer *text, const StorageObject *object,
+                               const char *file);
 
 // --- Walking (storage_redirect.c) --------------------------------------------
 

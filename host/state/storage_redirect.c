@@ -82,10 +82,19 @@ void storage_walk_pointers(const Storage *self, StorageVisit visit,
 
 // --- Paths -------------------------------------------------------------------
 
-// "physics.c: bodies[3].next", or of a state that is no more.
-static void write_place(Buffer *text, const StorageObject *object,
-                        const ObjectState *state, size_t offset) {
-  storage_object_write_name(text, object);
+// A part of an object in one of its states.
+typedef struct Part {
+  const StorageObject *object;
+  const ObjectState *state;
+  size_t offset;
+} Part;
+
+// "bodies[3].next", with "physics.c: " unless that is `file`.
+static void write_part(Buffer *text, const Part *part, const char *file) {
+  const StorageObject *object = part->object;
+  const ObjectState *state = part->state;
+  size_t offset = part->offset;
+  storage_object_write_name(text, object, file);
   if (state->type == NULL || state->type->size == 0) return;
   if (object->is_heap) {
     buffer_format(text, "[%zu]", offset / state->type->size);
@@ -94,11 +103,16 @@ static void write_place(Buffer *text, const StorageObject *object,
   type_write_path(text, state->type, offset);
 }
 
+static Part part_of(const StorageObject *object, const void *place) {
+  const ObjectState *state = &object->state;
+  return (Part){
+      object, state,
+      (size_t)((const char *)place - (const char *)state->block.address)};
+}
+
 void storage_write_path(Buffer *text, const StoragePointer *pointer) {
-  const ObjectState *state = &pointer->object->state;
-  size_t offset = (size_t)((const char *)pointer->place -
-                           (const char *)state->block.address);
-  write_place(text, pointer->object, state, offset);
+  Part part = part_of(pointer->object, pointer->place);
+  write_part(text, &part, NULL);
 }
 
 // --- Where things are now ----------------------------------------------------
@@ -203,10 +217,17 @@ static const ChangedType *find_changed(const Redirector *self,
   return NULL;
 }
 
+// A message names the pointer, and the error where it is declared.
 static void write_pointer(const Redirector *self, Buffer *text,
                           void *const *place) {
-  StoragePointer pointer = {self->object, NULL, place};
-  storage_write_path(text, &pointer);
+  Part part = part_of(self->object, place);
+  write_part(text, &part, self->object->file);
+}
+
+static bool refuse(Redirector *self) {
+  self->status = GRAFT_ESIGNATURE;
+  error_at(self->error, self->object->file, self->object->state.line, 0);
+  return false;
 }
 
 static bool refuse_gone(Redirector *self, void **place,
@@ -215,15 +236,15 @@ static bool refuse_gone(Redirector *self, void **place,
   buffer_init(&from, self->change->allocator);
   buffer_init(&to, self->change->allocator);
   write_pointer(self, &from, place);
-  write_place(&to, target->entry->object, &target->entry->next,
-              (size_t)((char *)*place - target->address));
-  self->status =
-      error_set(self->error, GRAFT_ESIGNATURE,
-                "%s points to %s, which would be gone: clear it first",
-                buffer_text(&from), buffer_text(&to));
+  Part part = {target->entry->object, &target->entry->next,
+               (size_t)((char *)*place - target->address)};
+  write_part(&to, &part, self->object->file);
+  error_set(self->error, GRAFT_ESIGNATURE,
+            "%s points to %s, which would be gone: clear it first",
+            buffer_text(&from), buffer_text(&to));
   buffer_clear(&from);
   buffer_clear(&to);
-  return false;
+  return refuse(self);
 }
 
 static bool refuse_unknown(Redirector *self, void **place,
@@ -233,14 +254,14 @@ static bool refuse_unknown(Redirector *self, void **place,
   buffer_init(&type, self->change->allocator);
   write_pointer(self, &from, place);
   type_write(&type, pointee, "");
-  self->status = error_set(
+  error_set(
       self->error, GRAFT_ESIGNATURE,
       "%s points to memory that Graft cannot migrate, and %s has another "
       "layout now: take it from graft_state_new, or set the pointer to NULL",
       buffer_text(&from), buffer_text(&type));
   buffer_clear(&from);
   buffer_clear(&type);
-  return false;
+  return refuse(self);
 }
 
 static bool refuse_view(Redirector *self, void **place, const Type *pointee) {
@@ -249,13 +270,12 @@ static bool refuse_view(Redirector *self, void **place, const Type *pointee) {
   buffer_init(&type, self->change->allocator);
   write_pointer(self, &from, place);
   type_write(&type, pointee, "");
-  self->status = error_set(
-      self->error, GRAFT_ESIGNATURE,
-      "%s points to a %s that would have another layout than %s knows",
-      buffer_text(&from), buffer_text(&type), self->object->file);
+  error_set(self->error, GRAFT_ESIGNATURE,
+            "%s points to a %s that would have another layout than %s knows",
+            buffer_text(&from), buffer_text(&type), self->object->file);
   buffer_clear(&from);
   buffer_clear(&type);
-  return false;
+  return refuse(self);
 }
 
 // The part of an object that a pointer means, as it is now, or NULL.

@@ -289,6 +289,8 @@ static void refuse(const char *name, const char *text, const char *message) {
   GraftStatus status = save(storage, "a.c", &unit, &report, &error);
   CHECK(name, status == GRAFT_ESIGNATURE && report.events.count == 0);
   check_text(name, error.message, message);
+  CHECK("it says where",
+        error.line > 0 && strstr("a.c b.c", error.file) && *error.file != '\0');
   unit_clear(&unit);
   storage_report_clear(&report);
 }
@@ -309,18 +311,18 @@ static void refused(void) {
       "a union that loses a member",
       "union U { float f; double d; }; struct S { int b; int a; union U u; };"
       "struct S s; int count = 9; void (*hook)(int);",
-      "a.c: s.u: union U cannot become what it is now; nobody knows which "
+      "s.u: union U cannot become what it is now; nobody knows which "
       "member it holds");
   refuse("a number that becomes a struct",
          "union U { int i; float f; double d; };"
          "struct S { int b; int a; union U u; }; struct S s;"
          "struct { int n; } count;",
-         "a.c: count: int cannot become struct without a name");
+         "count: int cannot become struct without a name");
   refuse("a function pointer of another type",
          "union U { int i; float f; double d; };"
          "struct S { int b; int a; union U u; }; struct S s; int count = 9;"
          "void (*hook)(float);",
-         "a.c: hook: void (*)(int) cannot become void (*)(float)");
+         "hook: void (*)(int) cannot become void (*)(float)");
   CHECK("nothing has changed",
         address_of(storage, "a.c", "s") == s && s[2] == 77 &&
             *(int *)address_of(storage, "a.c", "count") == 5);
@@ -419,7 +421,7 @@ static void pointer_refusals(void) {
   refuse("a pointer to foreign memory of a changed layout",
          "struct Body { int hp; int id; int ammo; }; struct Body *mine;"
          "struct Body bodies[2]; int *watched;",
-         "a.c: mine points to memory that Graft cannot migrate, and struct "
+         "mine points to memory that Graft cannot migrate, and struct "
          "Body has another layout now: take it from graft_state_new, or set "
          "the pointer to NULL");
   *mine = NULL;
@@ -428,7 +430,7 @@ static void pointer_refusals(void) {
   refuse("a pointer to a member that goes",
          "struct Body { int id; int ammo; }; struct Body *mine;"
          "struct Body bodies[2]; int *watched;",
-         "a.c: watched points to a.c: bodies[1].hp, which would be gone: "
+         "watched points to bodies[1].hp, which would be gone: "
          "clear it first");
   CHECK("nothing has moved", address_of(storage, "a.c", "bodies") == bodies &&
                                  *watched == &bodies[2] && bodies[1] == 5);
@@ -439,7 +441,7 @@ static void pointer_refusals(void) {
   refuse("another file's view of a struct",
          "struct Body { int hp; int id; int ammo; }; struct Body *mine;"
          "struct Body bodies[2]; int *watched;",
-         "b.c: other points to a struct Body that would have another layout "
+         "other points to a struct Body that would have another layout "
          "than b.c knows");
   finish();
 }
