@@ -272,6 +272,8 @@ void engine_emit_note(GraftEngine *self, const Note *note);
 void engine_begin_sweep(GraftEngine *self, Patcher *patcher, uint64_t spent_ns);
 // Goes on for what is left of the budget at this safe point.
 void engine_sweep(GraftEngine *self);
+// Whether that has something to do. Cheap, but for the host thread alone.
+bool engine_has_sweep(const GraftEngine *self);
 // Does the rest at once; `why` is for the report. Does nothing without one.
 void engine_end_sweep(GraftEngine *self, const char *why);
 // With a budget, the garbage collector rests at a safe point: a step of it may

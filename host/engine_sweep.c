@@ -47,14 +47,48 @@ static void end(GraftEngine *self, const char *message) {
                             .sweep_ms = (double)self->sweep_ns / 1e6,
                             .message = message});
   patcher_free(patcher);
+  self->sweep_safe_points = 0;
+  self->sweep_ns = 0;
+}
+
+static uint64_t end_of_budget(const GraftEngine *self) {
+  return self->safe_point_ns + (uint64_t)self->desc.sweep_budget_us * 1000;
+}
+
+// What a sweep has missed is told only if there is something.
+static void sweep_remnants(GraftEngine *self) {
+  uint64_t start = watch_now(), until = end_of_budget(self);
+  if (start >= until) return;
+  RemnantResult result = vm_sweep_remnants(self->vm, until - start);
+  self->sweep_safe_points++;
+  self->sweep_ns += watch_now() - start;
+  if (!result.done) return;
+  if (result.count > 0) {
+    engine_emit(self,
+                &(GraftEvent){.kind = GRAFT_EVENT_SWEEP,
+                              .count = (int)result.count,
+                              .safe_points = self->sweep_safe_points,
+                              .sweep_ms = (double)self->sweep_ns / 1e6,
+                              .message = result.at_once
+                                             ? "references moved all the time"
+                                             : NULL});
+  }
+  self->sweep_safe_points = 0;
+  self->sweep_ns = 0;
+}
+
+bool engine_has_sweep(const GraftEngine *self) {
+  return self->sweeping != NULL || vm_has_remnants(self->vm);
 }
 
 void engine_sweep(GraftEngine *self) {
-  if (self->sweeping == NULL) return;
+  if (self->sweeping == NULL) {
+    if (vm_has_remnants(self->vm)) sweep_remnants(self);
+    return;
+  }
   self->sweep_safe_points++;
   uint64_t start = watch_now();
-  uint64_t until =
-      self->safe_point_ns + (uint64_t)self->desc.sweep_budget_us * 1000;
+  uint64_t until = end_of_budget(self);
   if (start >= until) return;
   bool done = false;
   GraftError error;

@@ -260,7 +260,7 @@ int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
     engine_load_new_sources(engine);
   }
   bool pending = atomic_load_explicit(&engine->pending, memory_order_relaxed);
-  if ((!pending && engine->sweeping == NULL) || engine_is_busy(engine)) {
+  if (engine_is_busy(engine) || (!pending && !engine_has_sweep(engine))) {
     return 0;
   }
   int changed = pending ? engine_take_waiting(engine) : go_on(engine);
@@ -289,7 +289,7 @@ bool graft_engine_wait(GraftEngine *engine, double timeout_ms) {
     until.tv_nsec -= 1000000000;
     until.tv_sec++;
   }
-  if (engine->sweeping != NULL) return true;
+  if (engine_has_sweep(engine)) return true;
   pthread_mutex_lock(&engine->mutex);
   int failed = 0;
   while (!atomic_load(&engine->pending) && failed == 0) {

@@ -44,6 +44,11 @@ static inline void compat_remove_hook(lua_State *L) {
   compat_flush(L);
 }
 
+// P10: what is compiled may hold old values.
+static inline void compat_flush_traces(lua_State *L) {
+  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+}
+
 static inline void lua_rawgetp(lua_State *L, int index, const void *key) {
   index = lua_absindex(L, index);
   lua_pushlightuserdata(L, (void *)key);
@@ -59,6 +64,11 @@ static inline void lua_rawsetp(lua_State *L, int index, const void *key) {
 
 #else
 #define VM_LUAJIT 0
+
+static inline void compat_flush_traces(lua_State *L) {
+  (void)L;
+}
+
 #define luaL_loadbufferx_text(L, text, size, name)                             \
   luaL_loadbufferx((L), (text), (size), (name), "t")
 #define VM_NAME "lua54"

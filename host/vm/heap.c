@@ -81,6 +81,31 @@ static bool check_kinds(lua_State *L) {
   return fits;
 }
 
+#if VM_LUAJIT
+static bool knows_kind(const char *global, lua_State *L) {
+  (void)global, (void)L;
+  return false;
+}
+
+bool heap_is_generational(const Heap *self) {
+  (void)self;
+  return false;
+}
+#else
+// Single bytes: the mark of new objects, the state, and the kind, which is 1
+// when it is generational.
+enum { GLOBAL_WHITE = 100, GLOBAL_KIND = 102 };
+
+static bool knows_kind(const char *global, lua_State *L) {
+  return raw_byte(global, GLOBAL_WHITE) == heap_white(L) &&
+         raw_byte(global, GLOBAL_KIND) <= 1;
+}
+
+bool heap_is_generational(const Heap *self) {
+  return self->has_kind && raw_byte(self->global, GLOBAL_KIND) == 1;
+}
+#endif
+
 void heap_check(Heap *self, lua_State *L) {
   *self = (Heap){.global = NULL};
   luaL_checkstack(L, 10, "heap");
@@ -96,6 +121,7 @@ void heap_check(Heap *self, lua_State *L) {
   }
   if (running) lua_gc(L, LUA_GCRESTART, 0);
   if (fits) self->global = global;
+  self->has_kind = fits && knows_kind(global, L);
   lua_pop(L, 1);
 }
 
@@ -127,4 +153,9 @@ void heap_push_key(lua_State *L, int holder, const char *node) {
   heap_write_key(slot, node);
   lua_getupvalue(L, holder, 1);
   heap_write_nil(slot);
+}
+
+void heap_set_code(const void *function, const void *other) {
+  const void *code = raw_pointer(other, CLOSURE_CODE);
+  memcpy((char *)function + CLOSURE_CODE, &code, sizeof code);
 }

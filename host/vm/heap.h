@@ -31,6 +31,7 @@ typedef enum HeapKind {
 typedef struct Heap {
   const char *global; // what threads share; NULL: the lists are not known
   size_t first[HEAP_LISTS];
+  bool has_kind; // where Lua 5.4 says how it collects is known
 } Heap;
 
 // Finds the lists; what raw.h says is known to hold. `self->global` stays NULL
@@ -64,6 +65,12 @@ void heap_push_holder(lua_State *L);
 // Pushes an object that is neither dead nor HEAP_INNER. The collector does not
 // run meanwhile, as nothing is allocated.
 void heap_push(lua_State *L, int holder, const void *object);
+
+// Whether the collector spares what is old.
+bool heap_is_generational(const Heap *self);
+
+// Makes a Lua function run another one's code; both have as many variables.
+void heap_set_code(const void *function, const void *other);
 
 // Pushes the key of a node in use.
 void heap_push_key(lua_State *L, int holder, const char *node);

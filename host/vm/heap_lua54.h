@@ -7,6 +7,7 @@
 #define GRAFT_VM_HEAP_LUA54_H
 
 enum {
+  CLOSURE_CODE = CLOSURE_RAW_PROTO,
   HEAP_LISTS = 2, // all objects; those with finalizers
   OBJECT_TYPE = 8,
   OBJECT_MARK = 9,

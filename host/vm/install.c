@@ -42,6 +42,7 @@ static bool remap_code(const PatchedFile *file, ScriptProto *entry, bool old) {
 
 static bool remap_proto(const PatchedFile *file, ScriptProto *entry) {
   entry->gone = -1;
+  entry->recent = false;
   if (entry->definition < 0) return true;
   int now = file->patch.diff->definition_new[entry->definition];
   if (now < 0) entry->gone = entry->definition;
@@ -49,6 +50,7 @@ static bool remap_proto(const PatchedFile *file, ScriptProto *entry) {
   bool complete = remap_code(file, entry, old);
   entry->definition = now >= 0 ? now : SCRIPT_NONE;
   if (now < 0) return complete;
+  entry->recent = old && !entry->old;
   if (old) entry->old = true;
   shift_lines(file, entry, 1);
   return complete;

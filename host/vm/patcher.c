@@ -295,6 +295,7 @@ GraftStatus patcher_commit(Patcher *self, GraftError *error) {
   self->committed = true;
   for (size_t i = 0; i < self->files.count; i++) {
     PatchedFile *file = self->files.items[i];
+    if (self->is_spread) replace_spread_copy(self, file);
     release_old(file);
     begin_probation(file);
     if (!self->is_spread) script_prune_chunks(file->patch.script);

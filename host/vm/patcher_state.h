@@ -143,6 +143,9 @@ void replace_offer(void *context, Sweep *sweep, lua_State *L);
 // replace_spread.c. Decides whether the sweep is spread, and if so makes `desc`
 // that of one which replaces what is near. May raise.
 void replace_spread_begin(Patcher *self, lua_State *L, SweepDesc *desc);
+// With the commit: histories get copies of the old closures that they keep, so
+// that what is left of those is what the program holds.
+void replace_spread_copy(Patcher *self, PatchedFile *file);
 // Before the sweep is to go along references after all.
 void replace_spread_end(Patcher *self);
 

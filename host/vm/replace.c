@@ -258,6 +258,12 @@ static bool concerns(void *context, const void *proto) {
   return false;
 }
 
+// stack: old closure, new closure
+static void note_remnant(Patcher *self, lua_State *L) {
+  bool watched = self->is_spread || self->vm->remnant.active;
+  if (watched) remnant_add(self->vm, L);
+}
+
 static bool judge(void *context, lua_State *L, const void *proto) {
   Patcher *self = context;
   if (!concerns(self, proto)) return false;
@@ -272,10 +278,14 @@ static bool judge(void *context, lua_State *L, const void *proto) {
     vm_push(self->vm, L, self->vm->silent_ref);
     lua_call(L, 0, 1);
     add_silent_note(self, file, definition);
+    note_remnant(self, L);
     return true;
   }
   if (now >= 0 && file->rework[now]) {
-    if (build_closure(self, file, L, now)) return true;
+    if (build_closure(self, file, L, now)) {
+      note_remnant(self, L);
+      return true;
+    }
     lua_pop(L, 1);
   }
   if (now < 0 && !file->installed) file->patch.orphans[definition]++;
@@ -620,10 +630,22 @@ void patcher_count_orphans(Patcher *self) {
   if (sweep_run(&self->sweep) != LUA_OK) lua_pop(self->vm->L, 1);
 }
 
+// No closure that was replaced is old any more.
+static void remove_remnants(Patcher *self) {
+  lua_State *L = self->vm->L;
+  if (!lua_checkstack(L, 8)) return;
+  for (int pair = 1; pair <= self->sweep.pair_count; pair++) {
+    sweep_push_pair(&self->sweep, L, pair);
+    lua_pop(L, 1);
+    remnant_remove(self->vm, L);
+  }
+}
+
 void replace_undo(Patcher *self) {
   for (size_t i = 0; i < self->files.count; i++)
     uninstall_unit(self->files.items[i]);
   if (!self->swept || self->sweep.pair_count == 0) return;
+  remove_remnants(self);
   replace_spread_end(self);
   sweep_reverse(&self->sweep, self->stale, false);
   self->sweep.desc.L = self->vm->L;

@@ -160,14 +160,38 @@ void replace_spread_begin(Patcher *self, lua_State *L, SweepDesc *desc) {
   desc->flat = true;
   desc->begin = replace_near;
   self->is_spread = true;
-  self->spread = (Spread){.sweep = &self->sweep,
-                          .heap = &self->vm->heap,
-                          .skip = conform_skipped(self->vm, L)};
+  spread_init(&self->spread, self->vm, L, &self->sweep);
 }
 
 void replace_spread_end(Patcher *self) {
   if (!self->is_spread) return;
   sweep_follow(&self->sweep, replace_offer);
+}
+
+typedef struct Copies {
+  Patcher *patcher;
+  PatchedFile *file;
+} Copies;
+
+static void copy_all(Vm *vm, lua_State *L, void *context) {
+  Copies *self = context;
+  const PatchedFile *file = self->file;
+  const Diff *diff = file->patch.diff;
+  for (int i = 0; i < diff->old_unit->definition_count; i++) {
+    int ref = file->old_slot_refs[i], now = diff->definition_new[i];
+    bool present = now >= 0 && file->patch.script->slot_refs[now] == ref;
+    if (ref == VM_NO_REF || present) continue;
+    vm_push(vm, L, ref);
+    int pair = sweep_find_pair(&self->patcher->sweep, lua_topointer(L, -1));
+    lua_pop(L, 1);
+    if (pair != 0) remnant_copy(vm, L, ref);
+  }
+}
+
+// Without memory for a copy the original stays, and counts as Graft's.
+void replace_spread_copy(Patcher *self, PatchedFile *file) {
+  Copies copies = {self, file};
+  vm_protect(self->vm, copy_all, &copies, NULL);
 }
 
 // ---------------------------------------------------------------------------
@@ -181,25 +205,17 @@ static void mark_seen(const Patcher *self, const void *proto) {
 }
 
 // A closure in the heap. Graft itself holds those of main chunks and makers.
-static void note_met(void *context, const void *proto) {
+static bool note_met(void *context, const void *proto) {
   const Patcher *self = context;
-  const ScriptProto *entry = pointer_map_find(&self->patched, proto);
-  if (entry == NULL || (entry->definition < 0 && entry->gone < 0)) return;
+  ScriptProto *entry = pointer_map_find(&self->patched, proto);
+  if (entry == NULL || (entry->definition < 0 && entry->gone < 0)) return false;
   entry->chunk->walk = self->vm->walk;
+  return entry->recent;
 }
 
 static void note_running(void *context, lua_State *L, const void *proto) {
   (void)L;
   mark_seen(context, proto);
-}
-
-// LuaJIT may have compiled an old value into its traces (P10).
-static void flush_traces(const Patcher *self) {
-#if VM_LUAJIT
-  luaJIT_setmode(self->vm->main, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
-#else
-  (void)self;
-#endif
 }
 
 void patcher_end_sweep(Patcher *self) {
@@ -208,6 +224,7 @@ void patcher_end_sweep(Patcher *self) {
     script_prune_chunks(self->files.items[i]->patch.script);
   }
   script_free_unseen(self->vm);
+  remnant_watch(self->vm);
   conform_tell(self);
 }
 
@@ -222,7 +239,9 @@ GraftStatus patcher_sweep(Patcher *self, uint64_t budget_ns, bool *done,
   prepare(self);
   size_t before = self->sweep.reference_count;
   int status = spread_run(&self->spread, budget_ns);
-  if (self->sweep.reference_count != before) flush_traces(self);
+  if (self->sweep.reference_count != before) {
+    compat_flush_traces(self->vm->main);
+  }
   self->reference_count = self->sweep.reference_count;
   if (status != LUA_OK) return vm_take_error(self->vm->L, status, error);
   if (self->spread.passes >= PASSES_MOST && !self->spread.done) {
@@ -238,7 +257,7 @@ GraftStatus patcher_sweep_rest(Patcher *self, GraftError *error) {
   prepare(self);
   sweep_follow(&self->sweep, replace_offer);
   int status = sweep_run(&self->sweep);
-  flush_traces(self);
+  compat_flush_traces(self->vm->main);
   self->reference_count = self->sweep.reference_count;
   return status == LUA_OK ? GRAFT_OK
                           : vm_take_error(self->vm->L, status, error);

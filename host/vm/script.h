@@ -43,6 +43,7 @@ typedef struct ScriptProto {
   int definition; // of the present unit, or SCRIPT_…
   int gone;       // of the unit before, when this patch has deleted it; or -1
   bool old;       // superseded code of that definition
+  bool recent;    // it was superseded by the last patch of its file
   bool stale;     // a closure of it could not be given the newer code (P4)
   OldCode *code;  // owned; of superseded code
   bool probation; // new code that has not returned yet

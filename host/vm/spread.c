@@ -4,6 +4,9 @@
 
 #include <time.h>
 
+#include "vm/conform.h"
+#include "vm/state.h"
+
 // Slots to look at before the clock is read, and what else costs as many.
 enum { SLOTS_PER_LOOK = 1000, OBJECT_SLOTS = 4, THREAD_SLOTS = 100 };
 
@@ -38,6 +41,21 @@ static bool is_old(Spread *self, RawRef ref) {
   if (desc->concerns(desc->context, proto)) return true;
   self->unconcerned = proto;
   return false;
+}
+
+static const void *address(Vm *vm, lua_State *L, int ref) {
+  vm_push(vm, L, ref);
+  const void *object = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return object;
+}
+
+void spread_init(Spread *self, Vm *vm, lua_State *L, Sweep *sweep) {
+  *self = (Spread){
+      .sweep = sweep,
+      .heap = &vm->heap,
+      .skips = {conform_skipped(vm, L), address(vm, L, vm->remnant.table_ref)},
+      .own = address(vm, L, vm->own_ref)};
 }
 
 // ---------------------------------------------------------------------------
@@ -167,6 +185,16 @@ static void enter(Spread *self, const void *object) {
   lua_pop(walker(self), 1);
 }
 
+// An old closure is given its new one although no reference was met: one that
+// the passes miss is known then (remnant.h).
+static void pair_function(Spread *self, const void *function) {
+  push(self, function);
+  if (!remnant_is_copy(self->sweep->desc.vm, walker(self))) {
+    self->sweep->reference_count -= sweep_substitute(self->sweep);
+  }
+  lua_pop(walker(self), 1);
+}
+
 static void scan_function(Spread *self, RawRef function) {
   int count = raw_upvalue_count(function);
   self->left -= count;
@@ -178,11 +206,8 @@ static void scan_function(Spread *self, RawRef function) {
 }
 
 static bool is_skipped(const Spread *self, const void *table) {
-  if (table == self->skip || table == self->sweep->desc.skip) return true;
-  for (int i = 1; i <= SWEEP_FIXED; i++) {
-    if (lua_topointer(walker(self), i) == table) return true;
-  }
-  return false;
+  return table == self->skips[0] || table == self->skips[1] ||
+         table == self->sweep->desc.skip || raw_metatable(table) == self->own;
 }
 
 // False when it is late, and the object was looked through in part only.
@@ -192,10 +217,11 @@ static bool visit(Spread *self, const void *object) {
   case HEAP_TABLE:
     return is_skipped(self, object) || scan_table(self, object, &self->place);
   case HEAP_LUA_FUNCTION:
-    if (self->met != NULL) {
-      self->met(self->sweep->desc.context, raw_proto(object));
-    }
     scan_function(self, (RawRef){object, RAW_LUA_FUNCTION});
+    if (self->met != NULL &&
+        self->met(self->sweep->desc.context, raw_proto(object))) {
+      pair_function(self, object);
+    }
     break;
   case HEAP_C_FUNCTION:
     scan_function(self, (RawRef){object, RAW_C_FUNCTION});

@@ -16,6 +16,8 @@
 #include "vm/heap.h"
 #include "vm/sweep.h"
 
+struct Vm;
+
 // How far a table was looked through. Where its parts have moved since, fields
 // may have gone from one to the other: then the nodes are begun again. What is
 // added to the array meanwhile is for the next pass.
@@ -30,9 +32,14 @@ typedef struct SpreadPlace {
 typedef struct Spread {
   Sweep *sweep; // flat
   const Heap *heap;
-  // Told of the prototype of each Lua function in the heap. May be NULL.
-  void (*met)(void *context, const void *proto);
-  const void *skip; // a table that is not looked through, besides the sweep's
+  // Told of the prototype of each Lua function in the heap; whether that is to
+  // be given a new one although no reference was met. May be NULL.
+  bool (*met)(void *context, const void *proto);
+  // What is not looked through, besides what the sweep skips: Graft's weak
+  // tables, and those with this metatable, which sweeps give their own. Some
+  // may be left of earlier ones, with all that they replaced.
+  const void *skips[2];
+  const void *own;
   // The pass.
   bool begun;
   int list;
@@ -50,6 +57,9 @@ typedef struct Spread {
   unsigned white;
   const void *unconcerned;
 } Spread;
+
+// `sweep` is flat; it may be one that is to be initialised. May raise.
+void spread_init(Spread *self, struct Vm *vm, lua_State *L, Sweep *sweep);
 
 // For so many nanoseconds, or until it is done. LUA_OK or an error status, with
 // the error value on the stack of the sweep's `desc.L`; then the pass begins

@@ -19,6 +19,7 @@
 #include "vm/heap.h"
 #include "vm/interrupt.h"
 #include "vm/probation.h"
+#include "vm/remnant.h"
 #include "vm/running.h"
 #include "vm/vm.h"
 
@@ -36,10 +37,12 @@ struct Vm {
   bool raw;                      // settle_check: memory may be read in place
   Heap heap;                     // all objects, if it is known where they are
   Collector collector;
+  Remnant remnant;
   int busy;                      // calls of scripts under way
   int private_ref;               // of the private table, in the Lua registry
   int cell_ref;                  // makes cells, in the private table
   int silent_ref;                // makes functions that do nothing
+  int own_ref;                   // metatable of a sweep's own tables
   int traceback_ref;             // message handler
   int slot_traceback_ref;        // … of calls of slots
   int stubs_ref;                 // slot → stub

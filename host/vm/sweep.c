@@ -481,6 +481,8 @@ void sweep_init(Sweep *self, const SweepDesc *desc) {
   }
   for (int i = 0; i < FIXED_COUNT; i++) {
     lua_newtable(desc->L);
+    vm_push(desc->vm, desc->L, desc->vm->own_ref);
+    lua_setmetatable(desc->L, -2);
     lua_xmove(desc->L, W, 1);
   }
   lua_pushcfunction(desc->L, walk);

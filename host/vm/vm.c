@@ -583,6 +583,9 @@ static void set_up(Vm *self, lua_State *L, void *context) {
   self->cell_ref = vm_ref(self, L);
   if (luaL_loadstring(L, "return function() end")) lua_error(L);
   self->silent_ref = vm_ref(self, L);
+  lua_newtable(L);
+  self->own_ref = vm_ref(self, L);
+  remnant_init(self, L);
   lua_pushcfunction(L, add_traceback);
   self->traceback_ref = vm_ref(self, L);
   lua_pushcfunction(L, add_traceback_of_slot);
@@ -658,6 +661,7 @@ static void leave(Vm *self, lua_State *L, void *context) {
 
 void vm_stop(Vm *self) {
   if (self == NULL || self->main == NULL) return;
+  remnant_clear(self);
   self->engine = NULL;
   if (self->owned) {
     lua_close(self->main);
@@ -672,6 +676,7 @@ void vm_close(Vm *self) {
   vm_stop(self);
   while (self->scripts != NULL) script_free(self->scripts);
   view_close(self);
+  remnant_clear(self);
   pointer_map_clear(&self->protos);
   GraftAllocator allocator = self->allocator;
   memory_free(&allocator, self);

@@ -55,6 +55,16 @@ void vm_rest(Vm *self);
 void vm_rest_collector(Vm *self);
 void vm_wake_collector(Vm *self);
 
+// Old closures that a spread sweep has missed (remnant.h): whether there is
+// something to do about them, and doing it for so long.
+typedef struct RemnantResult {
+  bool done;    // a round has ended
+  bool at_once; // by a walk along references
+  size_t count; // references that the round has replaced
+} RemnantResult;
+bool vm_has_remnants(Vm *self);
+RemnantResult vm_sweep_remnants(Vm *self, uint64_t budget_ns);
+
 // What bindings/ find again from a state.
 void vm_set_engine(Vm *self, void *engine);
 
