@@ -100,7 +100,6 @@ void link_free(Link *self) {
   link_show_debugger(self, false);
   if (self->unwind != NULL && !self->desc.foreign) unwind_remove(self->unwind);
   region_give(self->desc.region, self->block, self->block_size);
-  object_image_clear(self->object, &self->image);
   arena_clear(&self->arena);
   memory_free(self->allocator, self);
 }
@@ -217,10 +216,11 @@ void link_show_debugger(Link *self, bool shown) {
   if (!shown) {
     debugger_remove(self->allocator, self->debugger);
     self->debugger = NULL;
+    object_image_clear(self->object, &self->image);
     return;
   }
   if (self->debugger != NULL || !object_has_debug(self->object)) return;
-  if (self->image.bytes == NULL && !make_image(self)) return;
+  if (!make_image(self)) return;
   self->debugger =
       debugger_add(self->allocator, self->image.bytes, self->image.size);
 }
