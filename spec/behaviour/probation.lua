@@ -107,6 +107,41 @@ return function(vm)
     assert.equal(0, program:interrupt())
   end)
 
+  it("an error that comes out of a coroutine counts, by its place", function()
+    local text = bare:gsub("m%.value%(%)", "coroutine.wrap(m.value)()")
+    local folder, program = start(vm, text)
+    folder:write("m.lua", raising)
+    local line = program:err "^Revert m%.value: "
+    assert.is_truthy(line:find("m.lua:3: boom", 1, true), line)
+    program:out "^tick$"
+    program:out "^tick$"
+    assert.equal(1, program:count("err", "^Revert "))
+    assert.equal(0, program:count("err", "^engine: "))
+    assert.equal(0, program:interrupt())
+  end)
+
+  it("an error of old code in a coroutine is none of the new code's", function()
+    local folder, program = start(vm, [[
+      local m = require "m"
+      io.stdout:setvbuf "line"
+      local last, count = nil, 0
+      function init() print "ready" end
+      local function old() error "old code" end
+      function update()
+        count = count + 1
+        if last ~= "one" then print "now one" last = "one" end
+        if count % 20 == 0 then print "tick" end
+        coroutine.wrap(function() old() end)()
+      end
+    ]])
+    folder:write("m.lua", raising)
+    program:err "^Update m%.value%f[%s%z]"
+    program:out "^tick$"
+    program:out "^tick$"
+    assert.equal(0, program:count("err", "^Revert "))
+    assert.equal(0, program:interrupt())
+  end)
+
   it("is JSON, too", function()
     local folder, program = start(vm, bare, { "--log", "json" })
     folder:write("m.lua", raising)
