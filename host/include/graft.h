@@ -348,7 +348,7 @@ typedef enum GraftEventKind {
                        // version before it: `message`, place
   GRAFT_EVENT_MIGRATE, // `count` objects of a native variable have the new
                        // layout of their type: `message`
-  GRAFT_EVENT_ERROR,   // a script raised, or a call from C failed
+  GRAFT_EVENT_ERROR,   // a script raised, or `count` calls from C failed
   GRAFT_EVENT_NOTICE,  // something that the user should know: `message`
   GRAFT_EVENT_PATCH,   // ends a transaction: `ok`, times, `sweeping`
   GRAFT_EVENT_SWEEP,   // ends a sweep under a budget: `count` references were

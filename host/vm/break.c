@@ -2,7 +2,6 @@
 
 #include "vm/break.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"

@@ -2,7 +2,6 @@
 //
 // Evaluating a text in a frame.
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
