@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine_native.h"
+#include "vm/guarded.h"
 
 // ---------------------------------------------------------------------------
 // What guards ask
@@ -75,12 +76,39 @@ static void noticed(void *context) {
   atomic_store(&self->engine->pending, true);
 }
 
+static uint64_t script_depth(void *context) {
+  const Natives *self = context;
+  return guarded_depth(self->engine->vm);
+}
+
+static void lua_enter(void *context, void *L,
+                      uintptr_t words[GUARD_LUA_WORDS]) {
+  (void)context;
+  guarded_enter(L, words);
+}
+
+static bool lua_can_resume(void *context, void *L,
+                           const uintptr_t words[GUARD_LUA_WORDS]) {
+  (void)context;
+  return guarded_can_resume(L, words);
+}
+
+static void lua_resume(void *context, void *L,
+                       const uintptr_t words[GUARD_LUA_WORDS]) {
+  (void)context;
+  guarded_resume(L, words);
+}
+
 GraftStatus natives_open_guard(Natives *self, GraftError *error) {
   return guard_open(&(GuardDesc){.allocator = self->allocator,
                                  .host = {.context = self,
                                           .place = find_place,
                                           .each_range = each_range,
-                                          .noticed = noticed},
+                                          .noticed = noticed,
+                                          .script_depth = script_depth,
+                                          .lua_enter = lua_enter,
+                                          .lua_can_resume = lua_can_resume,
+                                          .lua_resume = lua_resume},
                                  .watchdog_ms = self->engine->desc.watchdog_ms,
                                  .on_error = self->engine->desc.on_error},
                     &self->guard, error);

@@ -91,4 +91,34 @@ return function(vm)
     assert.equal("0", game:ask "physics.bad()")
     game:stop()
   end)
+
+  -- A Lua C function finds the Lua stack as it was.
+  local function counting(body)
+    return ([[
+typedef struct lua_State lua_State;
+int lua_gettop(lua_State *L);
+void lua_settop(lua_State *L, int top);
+void lua_pushnumber(lua_State *L, double value);
+int physics_count(lua_State *L);
+int physics_count(lua_State *L) {
+%s
+  lua_pushnumber(L, lua_gettop(L));
+  return 1;
+}
+]]):format(body)
+  end
+
+  it("a Lua C function that crashes leaves the Lua stack as it was", function()
+    local show = "physics.count('a', 'b', 'c')"
+    local game = natives.start(vm, { show = { show }, arguments = {},
+      sources = { ["natives/physics.c"] = counting "" } })
+    game:shows(show, 3)
+    game:write("natives/physics.c", counting [[
+  lua_settop(L, 0);
+  for (int i = 0; i < 5; i++) lua_pushnumber(L, i);
+  *(volatile int *)8 = 1;]])
+    game:reports "^Revert physics%.count: "
+    assert.equal("3", (game:ask(show):gsub("%.0$", "")))
+    game:stop()
+  end)
 end
