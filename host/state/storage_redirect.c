@@ -149,6 +149,12 @@ static bool move_offset(const ObjectState *from, const ObjectState *to,
   size_t size = from->type->size;
   if (size == 0) return false;
   size_t index = offset / size;
+  bool is_element = pointee != NULL && offset % size == 0 &&
+                    type_is_meant(from->type, pointee);
+  if (is_element && index < to->count) { // most are
+    *moved = index * to->type->size;
+    return true;
+  }
   if (index >= to->count ||
       !migrate_offset(from->type, to->type, pointee, offset % size, moved)) {
     return false;
@@ -189,6 +195,9 @@ typedef struct Redirector {
   const StorageObject *object; // that the pointers are in
   bool is_lenient;             // what cannot follow stays, for now
   bool is_journaled;           // not in a place that undoing drops anyway
+  // What was found fit last: a million pointers ask the same.
+  const Type *fit_pointee;
+  const Type *fit_part;
   GraftError *error;
   GraftStatus status;
 } Redirector;
@@ -300,16 +309,25 @@ static bool is_behind(const StorageChange *self, const void *address) {
 // Whether what the pointer leads to is laid out as its holder thinks.
 static bool check_view(Redirector *self, const Type *pointee, void **place,
                        bool has_moved) {
+  const Type *part = NULL;
+  if (pointee == self->fit_pointee) {
+    part = part_at(self->change, *place, pointee);
+    if (part != NULL && part == self->fit_part) return true;
+  }
   const ChangedType *changed = find_changed(self, pointee);
   if (changed == NULL && !has_moved) return true;
   if (!is_struct(pointee) || is_behind(self->change, *place)) return true;
-  const Type *part = part_at(self->change, *place, pointee);
+  if (part == NULL) part = part_at(self->change, *place, pointee);
   if (changed == NULL) {
     bool fits =
         pointee->is_incomplete || part == NULL || type_same(part, pointee);
     return fits || refuse_view(self, place, pointee);
   }
-  if (part != NULL && type_same(part, changed->to)) return true;
+  if (part != NULL && type_same(part, changed->to)) {
+    self->fit_pointee = pointee;
+    self->fit_part = part;
+    return true;
+  }
   return refuse_unknown(self, place, pointee);
 }
 
@@ -344,6 +362,7 @@ static void redirect_live(Redirector *self, const StorageObject *object) {
   const ObjectState *state = &object->state;
   PointerWalk pointers = {redirect, self};
   self->object = object;
+  self->fit_pointee = NULL;
   self->is_journaled = !has_own_block(change_entry(self->change, object));
   walk_pointers(&pointers, state->type, state->block.address, state->count);
 }

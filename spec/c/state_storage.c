@@ -3,6 +3,9 @@
 // Storage: what becomes of variables and persistent arrays when a file of
 // natives is saved (N4).
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "state_support.h"
 
 static Storage *storage;
@@ -129,6 +132,20 @@ typedef struct Old {
   float mass;
 } Old;
 
+// Reads a byte in a child process; true when that kills it.
+static bool is_deadly(const volatile char *address) {
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    fclose(stderr); // a sanitizer has much to say
+    signal(SIGSEGV, SIG_DFL);
+    _exit(*address == 1 ? 2 : 0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
 static void inserted_field(void) {
   begin();
   const char *before = "struct Body { double x; int hp; float mass; };"
@@ -154,6 +171,7 @@ static void inserted_field(void) {
   }
   CHECK("1,000 structs with an inserted field", same);
   CHECK("are in another place", (void *)new != (void *)old);
+  CHECK("and who stays in the old one crashes", is_deadly((char *)old));
   SAYS(STORAGE_MIGRATE, "struct Body[1000], 16000 → 24000 bytes: y added");
   CHECK("1,000 are counted", report.events.items[0].count == 1000);
   storage_report_clear(&report);
