@@ -549,8 +549,11 @@ typedef struct GraftEngineDesc {
   // reach by name: slots, fields of modules, globals, variables of the changed
   // files, and what running calls hold. The other references follow at the next
   // safe points, none of which works on them beyond so many microseconds after
-  // its start, until a SWEEP event says that nothing old is left. Until then
-  // old references still call the old code. Where it cannot be spread, all is
+  // its start, until a pass over all objects finds no old one, which a SWEEP
+  // event tells. Until then old references still call the old code. What the
+  // program moved to where passes had been already is found when the garbage
+  // collector has run twice more, and told by another SWEEP event. Deleted
+  // functions that are still held are not reported (ORPHAN) with a budget. Where it cannot be spread, all is
   // done at once, and the SWEEP event says why: a closure gains a variable of
   // the function around it, a file's variables are not known yet, another
   // transaction comes before the end.

@@ -56,7 +56,8 @@ static inline void heap_write_object(char *slot, const void *object) {
 }
 
 static inline void heap_write_key(char *slot, const char *node) {
-  memcpy(slot, node + NODE_KEY, sizeof(void *));
+  const void *value = raw_pointer(node, NODE_KEY);
+  memcpy(slot, &value, sizeof value);
   slot[SLOT_TAG] = node[NODE_KEY_TAG];
 }
 

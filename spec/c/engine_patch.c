@@ -21,6 +21,62 @@ static const char first[] = "local M = {}\n"
                             "function M.c() return 1 end\n"
                             "return M\n";
 
+// --- A budget for the sweep -------------------------------------------------
+
+static const char far_text[] =
+    "far = {}\n"
+    "for i = 1, 30000 do far[i] = {i} end\n"
+    "far[29999].f = require('m').a\n"
+    "function check_far() return far[29999].f() end\n";
+
+// Comes to safe points until the sweep has ended; its event, or NULL.
+static const GraftEvent *follow(Host *host, int *safe_points) {
+  for (*safe_points = 1; *safe_points < 10000; ++*safe_points) {
+    const GraftReport *report = NULL;
+    if (!graft_engine_wait(host->engine, 0)) return NULL;
+    if (graft_engine_update(host->engine, &report) == 0) continue;
+    const GraftEvent *event = graft_report_event(report, 0);
+    return event->kind == GRAFT_EVENT_SWEEP ? event : NULL;
+  }
+  return NULL;
+}
+
+static void budget(void) {
+  Host host;
+  host_open(&host, &(GraftEngineDesc){.sweep_budget_us = 1});
+  host_write(&host, "m.lua", first);
+  host_require(&host, "m");
+  host_write(&host, "far.lua", far_text);
+  host_require(&host, "far");
+  host_write(&host, "m.lua",
+             "local M = {}\n"
+             "function M.a() return 2 end\n"
+             "function M.b() return 1 end\n"
+             "function M.c() return 1 end\n"
+             "return M\n");
+  const GraftReport *report = NULL;
+  graft_engine_reload(host.engine, NULL, &report);
+  const GraftEvent *patch =
+      graft_report_event(report, graft_report_count(report) - 1);
+  CHECK("the patch says that references follow",
+        patch->kind == GRAFT_EVENT_PATCH && patch->ok && patch->sweeping);
+  CHECK("the name has new code", number_of(&host, "m.a") == 2);
+  CHECK("what is far has not", number_of(&host, "far.check_far") == 1);
+  int safe_points = 0;
+  const GraftEvent *sweep = follow(&host, &safe_points);
+  CHECK("the sweep ends", sweep != NULL && sweep->count > 0 &&
+                              sweep->safe_points == safe_points + 1 &&
+                              *sweep->message == '\0');
+  CHECK("all is new", number_of(&host, "far.check_far") == 2);
+  CHECK("nothing is left to do",
+        !graft_engine_wait(host.engine, 0) &&
+            graft_engine_update(host.engine, NULL) == 0);
+  host_write(&host, "m.lua", first);
+  graft_engine_reload(host.engine, NULL, &report);
+  CHECK("an engine may be closed in the middle", report != NULL);
+  host_close(&host);
+}
+
 // --- Reports ---------------------------------------------------------------
 
 static void reports(void) {
@@ -376,6 +432,7 @@ static void units(void) {
 }
 
 int main(void) {
+  budget();
   reports();
   syntax_errors();
   one_path();
