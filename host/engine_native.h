@@ -129,9 +129,14 @@ typedef struct NativeHold {
   uint64_t job;      // 0: nothing is at work
   NativeText *texts; // that the job was made of
   Plan *plans;       // scripts of the same saves, newest first
+  // When the compiler was seen to have read other texts than these, since the
+  // files are being saved again; 0: it was not.
+  uint64_t stale_ns;
   uint64_t notice_ns;
   uint64_t settled_ns;
 } NativeHold;
+
+enum { NATIVE_THREADS = 16 };
 
 typedef struct Natives {
   GraftEngine *engine;
@@ -154,10 +159,14 @@ typedef struct Natives {
   NativeHold hold;       // under the mutex
   NativePlan *plans;     // for the host thread, newest first; under the mutex
   NativePlan *taken;     // from there, oldest first; host thread
-  bool loading;          // at the start: results are waited for
-  bool switching;        // callers wait at their gates
-  atomic_bool crashed;   // a guard has something to tell
-  bool told_busy;        // that a change waits for a thread
+  // The engine's own threads, which handle natives but never run them. Under
+  // the mutex.
+  pid_t threads[NATIVE_THREADS];
+  size_t thread_count;
+  bool loading;        // at the start: results are waited for
+  bool switching;      // callers wait at their gates
+  atomic_bool crashed; // a guard has something to tell
+  bool told_busy;      // that a change waits for a thread
   bool told_no_compiler;
   uint64_t collected_ns;                // when unloading was last tried
   size_t progress_done, progress_count; // under the mutex
@@ -208,9 +217,17 @@ const Type *natives_find_type(const Natives *self, const char *name,
 size_t natives_find_extent(const Natives *self, const void *address,
                            size_t size, size_t *before);
 
+// What natives mean by a name of graft.h; NULL: nothing.
+void *natives_find_api(Natives *self, const char *name);
+
 // --- engine_native_batch.c ---------------------------------------------------
 
 bool native_is_source(const char *path);
+// On one of the engine's own threads: remembers it.
+void natives_note_thread(Natives *self);
+// Asks whether anybody is in this code; GRAFT_OK and the answer.
+GraftStatus natives_ask(Natives *self, const StacksRange *ranges, size_t count,
+                        StacksAnswer *answer, GraftError *error);
 GraftStatus natives_open_worker(Natives *self, GraftError *error);
 void natives_clear_batches(Natives *self);
 // On the watcher thread: compiles what a batch has of natives. `plans`, the
@@ -219,6 +236,9 @@ bool natives_take_batch(Natives *self, const WatchBatch *batch, Plan *plans);
 // Compiles a file's text; `text` NULL: what is on disk. Host thread.
 GraftStatus natives_submit(Natives *self, const NativeText *texts, size_t count,
                            GraftError *error);
+// Compiles once more what was read while it was being saved. Cheap when there
+// is nothing. Any thread.
+void natives_retry(Natives *self);
 // With the mutex held: brings what was compiled to the host thread.
 void natives_take_queue(Natives *self);
 

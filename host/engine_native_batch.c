@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "engine_native.h"
@@ -191,7 +193,24 @@ static GraftStatus submit_hold(Natives *self, GraftError *error) {
   GraftStatus status =
       worker_submit(self->worker, sources, count, &self->hold.job, error);
   memory_free(self->allocator, sources);
+  self->hold.stale_ns = 0;
   return status;
+}
+
+// The watcher will tell of what was saved meanwhile, unless it is what it was
+// before.
+enum { RETRY_MS = 100 };
+
+void natives_retry(Natives *self) {
+  uint64_t patience = (uint64_t)RETRY_MS * 1000000;
+  pthread_mutex_lock(&self->engine->mutex);
+  NativeHold *hold = &self->hold;
+  if (hold->stale_ns != 0 && watch_now() - hold->stale_ns > patience) {
+    GraftError error;
+    // Without memory, at the next opportunity.
+    if (submit_hold(self, &error) < 0) hold->stale_ns = watch_now();
+  }
+  pthread_mutex_unlock(&self->engine->mutex);
 }
 
 // With the mutex held.
@@ -223,6 +242,27 @@ static void tell(Natives *self, const char *text) {
   engine_on_message(self->engine, text);
 }
 
+static bool is_text_of(const NativeText *text, const WorkerFile *file) {
+  return text->text == NULL ||
+         (text->size == file->size &&
+          memcmp(text->text, file->text, file->size) == 0);
+}
+
+// Whether the compiler has read other texts than the watcher: torn ones, or
+// newer ones, which the watcher will tell of.
+static bool is_stale(const NativeHold *hold, const WorkerResult *result) {
+  for (size_t i = 0; i < result->count; i++) {
+    const WorkerFile *file = &result->files[i];
+    for (const NativeText *text = hold->texts; text != NULL;
+         text = text->next) {
+      if (strcmp(text->path, file->path) == 0 && !is_text_of(text, file)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 // On a worker's thread.
 static void on_result(void *context, WorkerResult *result) {
   Natives *self = context;
@@ -234,6 +274,10 @@ static void on_result(void *context, WorkerResult *result) {
   // tier's result of natives alone may go ahead of the scripts.
   bool wanted = result->job == self->hold.job &&
                 (result->tier == WORKER_OPTIMISED || self->hold.plans == NULL);
+  if (wanted && is_stale(&self->hold, result)) {
+    self->hold.stale_ns = watch_now();
+    wanted = false;
+  }
   if (wanted) {
     bool last = result->tier == WORKER_OPTIMISED;
     complete = make_plans(self, result, &self->plans);
@@ -281,10 +325,22 @@ static GraftStatus read_debug(NativeProduct *self, const char *path,
   return status;
 }
 
+void natives_note_thread(Natives *self) {
+  pid_t thread = (pid_t)syscall(SYS_gettid);
+  pthread_mutex_lock(&self->engine->mutex);
+  size_t i = 0;
+  while (i < self->thread_count && self->threads[i] != thread) i++;
+  if (i == self->thread_count && i < NATIVE_THREADS) {
+    self->threads[self->thread_count++] = thread;
+  }
+  pthread_mutex_unlock(&self->engine->mutex);
+}
+
 static GraftStatus prepare(void *context, WorkerFile *file, WorkerTier tier,
                            GraftError *error) {
   Natives *self = context;
   (void)tier;
+  natives_note_thread(self);
   NativeProduct *product = memory_new(self->allocator, sizeof *product);
   if (product == NULL) return error_memory(error);
   product->allocator = self->allocator;
@@ -491,6 +547,7 @@ static void release_empty(Natives *self) {
 
 bool natives_take_batch(Natives *self, const WatchBatch *batch, Plan *plans) {
   Intake intake = {.natives = self};
+  natives_note_thread(self);
   for (size_t i = 0; i < batch->count; i++) {
     const WatchChange *change = &batch->changes[i];
     if (native_is_source(change->path)) take_source(&intake, change);

@@ -224,16 +224,29 @@ GraftStatus native_tell_busy(NativeChange *self, const StacksAnswer *answer,
 // Unloading
 // ---------------------------------------------------------------------------
 
+GraftStatus natives_ask(Natives *self, const StacksRange *ranges, size_t count,
+                        StacksAnswer *answer, GraftError *error) {
+  pid_t exempt[NATIVE_THREADS];
+  pthread_mutex_lock(&self->engine->mutex);
+  size_t exempt_count = self->thread_count;
+  memcpy(exempt, self->threads, sizeof exempt);
+  pthread_mutex_unlock(&self->engine->mutex);
+  return stacks_ask(&(StacksDesc){.ranges = ranges,
+                                  .count = count,
+                                  .exempt = exempt,
+                                  .exempt_count = exempt_count},
+                    answer, error);
+}
+
 static bool is_garbage(const NativeObject *object) {
   return object->count == 0;
 }
 
-static bool is_empty_of_threads(const NativeObject *object) {
+static bool is_empty_of_threads(Natives *self, const NativeObject *object) {
   LinkRange code = link_code(object->link);
   StacksRange range = {code.start, code.end};
   StacksAnswer answer = {0};
-  return stacks_ask(&(StacksDesc){.ranges = &range, .count = 1}, &answer,
-                    NULL) == GRAFT_OK &&
+  return natives_ask(self, &range, 1, &answer, NULL) == GRAFT_OK &&
          !answer.inside;
 }
 
@@ -254,7 +267,7 @@ static void collect(Natives *self) {
   NativeObject *next = NULL;
   for (NativeObject *object = self->objects; object != NULL; object = next) {
     next = object->next;
-    if (is_garbage(object) && is_empty_of_threads(object)) {
+    if (is_garbage(object) && is_empty_of_threads(self, object)) {
       native_object_unload(self, object);
     }
   }
@@ -266,5 +279,6 @@ void natives_step(Natives *self) {
   if (atomic_load_explicit(&self->crashed, memory_order_relaxed)) {
     take_crashes(self);
   }
+  natives_retry(self);
   collect(self);
 }

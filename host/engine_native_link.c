@@ -346,6 +346,9 @@ static void *find_external(void *context, const ObjectUndefined *symbol) {
     return (void *)(uintptr_t)found->fn->entry;
   }
   void *address = find_variable(self->change, symbol->name);
+  if (address == NULL) {
+    address = natives_find_api(self->change->natives, symbol->name);
+  }
   return address != NULL ? address : find_slot(self, symbol->name);
 }
 

@@ -164,6 +164,9 @@ static void wait_for_job(Natives *self) {
   self->progress_done = self->progress_count = 0;
   pthread_mutex_lock(&engine->mutex);
   while (self->hold.job != 0) {
+    pthread_mutex_unlock(&engine->mutex);
+    natives_retry(self);
+    pthread_mutex_lock(&engine->mutex);
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += PROGRESS_MS / 1000;

@@ -24,6 +24,14 @@ static bool is_named(const WorkerFile *file, const char *name) {
   return false;
 }
 
+// A static function that the optimised build has put into its callers is theirs
+// here, too: they are named with it.
+static bool is_wanted(const NativeSymbol *symbol, const NativeStep *step,
+                      const ObjectFunction *function) {
+  return is_named(file_of(step), function->name) &&
+         (function->global || symbol->object != NULL);
+}
+
 // Whether the text of a function is another than that of its present version.
 static bool has_other_text(const NativeSymbol *symbol, const WorkerFile *file,
                            const char *name) {
@@ -65,7 +73,7 @@ static bool list_present(NativeChange *self, NativeStep *step) {
     NativeSymbol *symbol =
         natives_find_function(self->natives, step->file, function);
     if (function->part || symbol == NULL) continue;
-    if (step->partial && !is_named(file_of(step), function->name)) continue;
+    if (step->partial && !is_wanted(symbol, step, function)) continue;
     if (symbol->kept_out == file_of(step)->hash && symbol->kept_out != 0) {
       continue;
     }
@@ -332,11 +340,9 @@ static GraftStatus check_nobody_inside(NativeChange *self, GraftError *error) {
     *range = (StacksRange){code.start, code.end};
   }
   StacksAnswer answer = {0};
-  GraftStatus status = complete
-                           ? stacks_ask(&(StacksDesc){.ranges = ranges.items,
-                                                      .count = ranges.count},
-                                        &answer, error)
-                           : error_memory(error);
+  GraftStatus status = complete ? natives_ask(natives, ranges.items,
+                                              ranges.count, &answer, error)
+                                : error_memory(error);
   memory_free(natives->allocator, ranges.items);
   if (status == GRAFT_OK && (answer.inside || !guard_is_idle(natives->guard))) {
     return native_tell_busy(self, &answer, error);
@@ -449,6 +455,7 @@ static char *make_checks(const Natives *self, const NativeProduct *product) {
   Buffer text;
   buffer_init(&text, self->allocator);
   buffer_add_text(&text, "\n");
+  if (product->layout.types == NULL) return text.text;
   for (size_t i = 0; i < type_set_count(product->layout.types); i++) {
     const Type *type = type_set_at(product->layout.types, i);
     bool has_tag = *type->name != '\0';

@@ -614,18 +614,22 @@ GRAFT_API GraftStatus graft_engine_register(GraftEngine *engine,
                                             const char *signature,
                                             GraftError *error);
 
-// Loads natives from a built shared object, or from all in a folder. Every
-// function `physics_step` of a `physics.c` becomes `physics.step`; its type
-// is read from the debug information; without one that can be called it is
-// there all the same, and a call says why not. GRAFT_EIO (also when there is no
+// Loads natives: from a `.c` file or all in a folder and below it, which are
+// compiled with the user's compiler (CC, CFLAGS, compile_flags.txt), and from a
+// built shared object or all in a folder. Every function `physics_step` of a
+// `physics.c` becomes `physics.step`; its type is read from the debug
+// information; without one that can be called it is there all the same, and a
+// call says why not. A `.c` file that does not compile is told by a REJECT
+// event, and the others are taken. graft_engine_watch of the folder loads them
+// too, and from then on takes what is saved. GRAFT_EIO (also when there is no
 // such file), GRAFT_ESIGNATURE as above, GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_natives(GraftEngine *engine,
                                            const char *path, GraftError *error);
 
 // Makes a folder a root for `require` and watches it, or watches one file,
-// whose folder becomes a root. What does not exist yet is waited for.
-// GRAFT_EARG for an empty path, GRAFT_EIO when the system cannot watch,
-// GRAFT_ENOMEM.
+// whose folder becomes a root. C files in it are natives (see above). What does
+// not exist yet is waited for. GRAFT_EARG for an empty path, GRAFT_EIO when the
+// system cannot watch, GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
                                          GraftError *error);
 
@@ -726,6 +730,64 @@ GRAFT_API GraftFn *graft_engine_find(GraftEngine *engine, const char *name);
 // GRAFT_EARG says what can be given, GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_swap(GraftEngine *engine, const char *name,
                                         const char *backing, GraftError *error);
+
+// ---------------------------------------------------------------------------
+// State: arrays of natives that outlive their code
+// ---------------------------------------------------------------------------
+//
+// Variables of natives keep their values by themselves. What natives would take
+// from malloc() can be state as well: an array that the engine knows by name,
+// type and count. It is migrated when the type's layout changes, put back when
+// new code crashes, and pointers to it in registered state follow when it
+// moves. In a native of the engine, which knows it as `graft_engine`:
+//
+//   #include <graft.h>
+//   typedef struct Body { double x, y; int hp; } Body;
+//   static Body *bodies;
+//
+//   void physics_init(int count) {
+//     bodies = GRAFT_STATE(graft_engine, "bodies", Body, count);
+//   }
+
+// In natives that an engine has compiled: the engine. Undefined elsewhere.
+extern GraftEngine *const graft_engine;
+
+// What to make. `type` is a C type of the natives: "Body", "struct Body",
+// "double".
+typedef struct GraftStateDesc {
+  const char *name;
+  const char *type;
+  size_t element_size; // as the caller has it; 0: not checked
+  size_t count;
+  const char *file; // of the caller, to tell types of one name; or NULL
+} GraftStateDesc;
+
+// The array, zeroes at first; the one that is there when name, type and count
+// are the same. Valid until it is freed, resized, or its type changes: keep it
+// in a variable of natives, which follows. NULL: GRAFT_EARG (no name, another
+// type or count is there, the size does not fit), GRAFT_ENOTFOUND (no loaded
+// native has such a type), GRAFT_ENOMEM. Any thread; not during a call that
+// another thread makes of these. `error` may be NULL.
+GRAFT_API void *graft_state_new(GraftEngine *engine, const GraftStateDesc *desc,
+                                GraftError *error);
+
+#define GRAFT_STATE(engine, name, type, count)                                 \
+  ((type *)graft_state_new((engine),                                           \
+                           &(GraftStateDesc){(name), #type, sizeof(type),      \
+                                             (size_t)(count), __FILE__},       \
+                           NULL))
+
+// The array of this name, or NULL; `count` may be NULL. Any thread.
+GRAFT_API void *graft_state_find(GraftEngine *engine, const char *name,
+                                 size_t *count);
+
+// Another count: new elements are zero. The array may move. NULL:
+// GRAFT_ENOTFOUND, GRAFT_ENOMEM, and then it is as it was.
+GRAFT_API void *graft_state_resize(GraftEngine *engine, const char *name,
+                                   size_t count, GraftError *error);
+
+// False when there is none. Nobody may use it any more.
+GRAFT_API bool graft_state_free(GraftEngine *engine, const char *name);
 
 #ifdef __cplusplus
 }

@@ -141,6 +141,13 @@ static GraftStatus ask_thread(Asking *self, pid_t thread, GraftError *error) {
   return poke(self, thread, error);
 }
 
+static bool is_exempt(const StacksDesc *desc, pid_t thread) {
+  for (size_t i = 0; i < desc->exempt_count; i++) {
+    if (desc->exempt[i] == thread) return true;
+  }
+  return false;
+}
+
 static bool was_asked(const Asking *self, pid_t thread) {
   for (size_t i = 0; i < self->asked.count; i++) {
     if (self->asked.items[i] == thread) return true;
@@ -159,7 +166,10 @@ static GraftStatus ask_new(Asking *self, bool *more, GraftError *error) {
   while (status == GRAFT_OK && !self->answer->inside &&
          (entry = readdir(folder)) != NULL) {
     pid_t thread = (pid_t)atoi(entry->d_name);
-    if (thread == 0 || was_asked(self, thread)) continue;
+    if (thread == 0 || is_exempt(self->desc, thread) ||
+        was_asked(self, thread)) {
+      continue;
+    }
     *more = true;
     status = ask_thread(self, thread, error);
   }

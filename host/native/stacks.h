@@ -38,6 +38,10 @@ typedef struct StacksDesc {
   const StacksRange *ranges;
   size_t count;
   int timeout_ms; // for each thread to answer; 0: 200
+  // Threads that never run the code, but may have its addresses on their
+  // stacks: they are not asked.
+  const pid_t *exempt;
+  size_t exempt_count;
 } StacksDesc;
 
 // Asks all threads of the process, the calling one too. Nobody may be able to

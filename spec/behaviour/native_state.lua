@@ -22,9 +22,9 @@ end
 return function(vm)
   after_each(engine.clean_up)
 
-  local function start(text, show)
+  local function start(text, show, env)
     return natives.start(vm, { sources = { ["natives/world.c"] = text },
-      show = show })
+      show = show, env = env })
   end
 
   it("globals, statics and statics of functions keep their values", function()
@@ -167,6 +167,41 @@ const char *world_name(int i) { return names[i]; }
     game:write("natives/world.c", (text:gsub("1, 2, 3", "1, 20, 3"):gsub("two", "zwei")))
     game:shows("world.limit(1)", 20)
     game:shows("world.name(1)", "zwei")
+    game:stop()
+  end)
+
+  it("arrays of graft_state_new outlive code, and migrate", function()
+    local text = [[
+#include <graft.h>
+typedef struct Star { double x;%s int hp; } Star;
+static Star *stars;
+int world_make(int n) { stars = GRAFT_STATE(graft_engine, "stars", Star, n); for (int i = 0; i < n; i++) stars[i].hp = i; return stars != 0; }
+double world_check(void) { double s = 0; for (int i = 0; stars && i < 1000; i++) s += stars[i].hp; return s; }
+int world_size(void) { return sizeof(Star); }
+]]
+    local game = start(text:format "", { "world.check()", "world.size()" },
+      { CFLAGS = "-O2 -I" .. engine.root .. "/host/include" })
+    assert.equal("1", game:ask "world.make(1000)")
+    game:shows("world.check()", 499500)
+    game:write("natives/world.c", text:format " float team; double y;")
+    game:reports "^Migrate stars .*team added"
+    game:shows("world.size()", 32)
+    assert.equal("499500", game:ask "world.check()")
+    assert.equal("1", game:ask "world.make(1000)")
+    game:stop()
+  end)
+
+  it("a stale view of Lua follows what has moved", function()
+    local game = start(world("double x; int hp;", fill), { "world.check()" })
+    game:ask "world.fill()"
+    game:ask "(function() seen = world.at(7) return 1 end)()"
+    assert.equal("7", game:ask "seen.hp")
+    game:write("natives/world.c", world("double y; double x; int hp;", fill))
+    game:reports "^Migrate world:bodies "
+    game:reports "^Patch ok"
+    assert.equal("7", game:ask "seen.hp")
+    game:ask "(function() seen.hp = 107 return 1 end)()"
+    assert.equal("749350", game:ask "world.check()")
     game:stop()
   end)
 end
