@@ -136,6 +136,16 @@ static bool same_error(const GraftError *left, const GraftError *right) {
          strcmp(left->message, right->message) == 0;
 }
 
+// Without the path, which the report has in front.
+static const char *plain_message(const NativeFile *file,
+                                 const GraftError *error) {
+  size_t size = strlen(file->path);
+  const char *message = error->message;
+  bool named = strncmp(message, file->path, size) == 0 &&
+               strncmp(message + size, ": ", 2) == 0;
+  return named ? message + size + 2 : message;
+}
+
 // Shown once; what the compiler wrote as it wrote it (N7).
 static void reject(Natives *self, NativeFile *file, const GraftError *error,
                    const char *output) {
@@ -143,7 +153,7 @@ static void reject(Natives *self, NativeFile *file, const GraftError *error,
   file->shown = *error;
   Buffer text;
   buffer_init(&text, self->allocator);
-  buffer_add_text(&text, error->message);
+  buffer_add_text(&text, plain_message(file, error));
   if (output != NULL && *output != '\0') {
     buffer_format(&text, "\n%s", output);
     while (text.size > 0 && text.text[text.size - 1] == '\n') {

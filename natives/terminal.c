@@ -54,8 +54,9 @@ double terminal_clock(void) {
   return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-// Shows what is typed again, if terminal_hush() hid it.
-void terminal_unhush(void) {
+// Shows what is typed again, if terminal_hush() hid it; also when the program
+// ends.
+__attribute__((destructor)) void terminal_unhush(void) {
   if (changed) tcsetattr(STDIN_FILENO, TCSANOW, &before);
   changed = false;
 }
@@ -63,10 +64,8 @@ void terminal_unhush(void) {
 // Stops the terminal from showing what is typed: it would tear the picture.
 // Ctrl-C works as ever.
 void terminal_hush(void) {
-  static bool registered;
   if (changed || tcgetattr(STDIN_FILENO, &before) != 0) return;
   struct termios hushed = before;
   hushed.c_lflag &= ~(tcflag_t)ECHO;
   changed = tcsetattr(STDIN_FILENO, TCSANOW, &hushed) == 0;
-  if (!registered) registered = atexit(terminal_unhush) == 0;
 }

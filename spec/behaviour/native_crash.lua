@@ -11,7 +11,9 @@ local function physics(body)
 #include <stdlib.h>
 static int counter;
 int physics_deep(int n);
-int physics_deep(int n) { volatile char room[4096]; room[0] = (char)n; return physics_deep(n + 1) + room[0]; }
+int physics_deep(int n) {
+  volatile char room[4096]; room[0] = (char)n; return physics_deep(n + 1) + room[0];
+}
 int physics_step(int n) {
   counter++;
 %s
@@ -56,7 +58,7 @@ return function(vm)
   it("the message has file and line", function()
     local game = start("  return n + 1;", { "--no-tcc" })
     game:write("natives/physics.c", physics "  volatile int *p = 0; return *p;")
-    game:reports "^Revert physics%.step: .*physics%.c:7"
+    game:reports "^Revert physics%.step: .*physics%.c:9"
     game:stop()
   end)
 

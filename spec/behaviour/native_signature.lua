@@ -8,8 +8,10 @@ local natives = require "spec.support.natives"
 
 local physics = "int physics_hit(int n) { return n; }\n"
 local two = "int physics_hit(int n, int m) { return n * m; }\n"
-local caller = "int physics_hit(int n);\nint render_draw(int n) { return physics_hit(n) + 100; }\n"
-local caller_two = "int physics_hit(int n, int m);\nint render_draw(int n) { return physics_hit(n, 3) + 100; }\n"
+local caller = "int physics_hit(int n);\n"
+  .. "int render_draw(int n) { return physics_hit(n) + 100; }\n"
+local caller_two = "int physics_hit(int n, int m);\n"
+  .. "int render_draw(int n) { return physics_hit(n, 3) + 100; }\n"
 
 return function(vm)
   after_each(engine.clean_up)

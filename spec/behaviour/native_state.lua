@@ -32,7 +32,11 @@ return function(vm)
 int world_global = 1;
 static int hidden = 2;
 static double table[3] = { 1, 2, 3 };
-int world_bump(void) { static int local = 10; world_global++; hidden++; table[1] += 0.5; return ++local; }
+int world_bump(void) {
+  static int local = 10;
+  world_global++, hidden++, table[1] += 0.5;
+  return ++local;
+}
 int world_sum(void) { return world_global * 10000 + hidden * 100 + (int)(table[1] * 2); }
 ]]
     local game = start(text, { "1" })
@@ -87,8 +91,14 @@ int world_get(void) { return hp * 1000 + ammo; }
     end)
 
   local fill = [[
-void world_fill(void) { for (int i = 0; i < 1000; i++) { bodies[i].hp = i; bodies[i].x = i * 0.5; } }
-double world_check(void) { double s = 0; for (int i = 0; i < 1000; i++) s += bodies[i].hp + bodies[i].x; return s; }
+void world_fill(void) {
+  for (int i = 0; i < 1000; i++) { bodies[i].hp = i; bodies[i].x = i * 0.5; }
+}
+double world_check(void) {
+  double s = 0;
+  for (int i = 0; i < 1000; i++) s += bodies[i].hp + bodies[i].x;
+  return s;
+}
 ]]
 
   it("a field that is inserted: the others keep their values", function()
@@ -104,7 +114,8 @@ double world_check(void) { double s = 0; for (int i = 0; i < 1000; i++) s += bod
   end)
 
   it("int hp → float hp keeps the value", function()
-    local get = fill .. "\nint world_is(void) { return sizeof bodies[0].hp == 4 && bodies[10].hp == 10; }\n"
+    local get = fill ..
+      "\nint world_is(void) { return sizeof bodies[0].hp == 4 && bodies[10].hp == 10; }\n"
     local game = start(world("double x; int hp;", get), { "world.is()" })
     game:ask "world.fill()"
     game:shows("world.is()", 1)
@@ -121,7 +132,8 @@ double world_check(void) { double s = 0; for (int i = 0; i < 1000; i++) s += bod
     game:ask "world.fill()"
     game:shows("world.is()", 10)
     game:write("natives/world.c", world("double x; int ammo;",
-      "int world_is(void) { return bodies[10].ammo; }\ndouble world_x(void) { return bodies[10].x; }\n"))
+      "int world_is(void) { return bodies[10].ammo; }\n"
+      .. "double world_x(void) { return bodies[10].x; }\n"))
     game:shows("world.is()", 0)
     assert.equal("5", game:ask "world.x()")
     game:stop()
@@ -132,7 +144,9 @@ double world_check(void) { double s = 0; for (int i = 0; i < 1000; i++) s += bod
     game:ask "world.fill()"
     game:write("natives/world.c", world("double x; int hp; int half;", fill .. [[
 struct OldBody { double x; int hp; };
-void world_migrate_body(const void *old, Body *now) { now->half = ((const struct OldBody *)old)->hp / 2; }
+void world_migrate_body(const void *old, Body *now) {
+  now->half = ((const struct OldBody *)old)->hp / 2;
+}
 int world_half(int i) { return bodies[i].half; }
 ]]))
     game:reports "^Patch ok"
@@ -142,7 +156,8 @@ int world_half(int i) { return bodies[i].half; }
   end)
 
   it("what cannot be migrated is refused, and all stays", function()
-    local more = "int world_get(void) { return bodies[3].v.i; }\nvoid world_set(int n) { bodies[3].v.i = n; }\n"
+    local more = "int world_get(void) { return bodies[3].v.i; }\n"
+      .. "void world_set(int n) { bodies[3].v.i = n; }\n"
     local game = start(world("union { int i; float f; } v;", more), { "world.get()" })
     game:ask "world.set(9)"
     game:shows("world.get()", 9)
@@ -175,8 +190,16 @@ const char *world_name(int i) { return names[i]; }
 #include <graft.h>
 typedef struct Star { double x;%s int hp; } Star;
 static Star *stars;
-int world_make(int n) { stars = GRAFT_STATE(graft_engine, "stars", Star, n); for (int i = 0; i < n; i++) stars[i].hp = i; return stars != 0; }
-double world_check(void) { double s = 0; for (int i = 0; stars && i < 1000; i++) s += stars[i].hp; return s; }
+int world_make(int n) {
+  stars = GRAFT_STATE(graft_engine, "stars", Star, n);
+  for (int i = 0; i < n; i++) stars[i].hp = i;
+  return stars != 0;
+}
+double world_check(void) {
+  double s = 0;
+  for (int i = 0; stars && i < 1000; i++) s += stars[i].hp;
+  return s;
+}
 int world_size(void) { return sizeof(Star); }
 ]]
     local game = start(text:format "", { "world.check()", "world.size()" },

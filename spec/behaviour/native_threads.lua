@@ -30,8 +30,15 @@ static void *run(void *nothing) {
   }
   return 0;
 }
-int crew_start(void) { for (int i = 0; i < 4; i++) pthread_create(&threads[i], 0, run, 0); return 1; }
-int crew_finish(void) { stop = 1; for (int i = 0; i < 4; i++) pthread_join(threads[i], 0); return 1; }
+int crew_start(void) {
+  for (int i = 0; i < 4; i++) pthread_create(&threads[i], 0, run, 0);
+  return 1;
+}
+int crew_finish(void) {
+  stop = 1;
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], 0);
+  return 1;
+}
 int crew_wrong(void) { return wrong; }
 long crew_rounds(void) { return rounds; }
 ]]
