@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "native/guard.h"
 #include "registry/slot.h"
 #include "vm/break_state.h"
 #include "vm/guest_state.h"
@@ -235,17 +234,13 @@ static int add_traceback_of_slot(lua_State *L) {
   return handle_error(L, true);
 }
 
-// A native on probation that is under way is not to be left by a crash in here.
-static inline GuardMark begin_call(Vm *self) {
-  GuardMark mark = guard_script_begin();
-  if (self->busy++ > 0) return mark;
+static inline void begin_call(Vm *self) {
+  if (self->busy++ > 0) return;
   atomic_store_explicit(&self->outer_call, ++self->call_count,
                         memory_order_relaxed);
-  return mark;
 }
 
-static inline void end_call(Vm *self, GuardMark mark) {
-  guard_script_end(mark);
+static inline void end_call(Vm *self) {
   if (--self->busy > 0) return;
   atomic_store_explicit(&self->outer_call, 0, memory_order_relaxed);
 }
@@ -279,9 +274,9 @@ GraftStatus vm_pcall(Vm *self, lua_State *L, int arg_count, int result_count,
   lua_insert(L, handler);
   lua_State *previous = self->L;
   self->L = L;
-  GuardMark mark = begin_call(self);
+  begin_call(self);
   int status = lua_pcall(L, arg_count, result_count, handler);
-  end_call(self, mark);
+  end_call(self);
   self->L = previous;
   lua_remove(L, handler);
   bool again;
@@ -509,9 +504,9 @@ GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
   } else {
     push_args(L, call);
   }
-  GuardMark mark = begin_call(self);
+  begin_call(self);
   int status = lua_pcall(L, call->arg_count, LUA_MULTRET, base + 2);
-  end_call(self, mark);
+  end_call(self);
   self->L = L;
   GraftStatus code = GRAFT_OK;
   bool again = false;
