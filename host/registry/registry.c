@@ -45,10 +45,6 @@ void registry_adopt(Registry *self) {
   self->host = pthread_self();
 }
 
-bool registry_is_host(const Registry *self) {
-  return pthread_equal(self->host, pthread_self()) != 0;
-}
-
 GraftFn *registry_find(const Registry *self, const char *name) {
   return map_find(&self->by_name, name);
 }

@@ -85,7 +85,9 @@ void registry_free(Registry *self);
 void registry_adopt(Registry *self);
 
 // Whether this is the host thread. Any thread.
-bool registry_is_host(const Registry *self);
+static inline bool registry_is_host(const Registry *self) {
+  return pthread_equal(self->host, pthread_self()) != 0;
+}
 
 // The slot, or NULL. Finds slots without backings too (see slot_active).
 GraftFn *registry_find(const Registry *self, const char *name);

@@ -35,6 +35,7 @@ struct Vm {
   lua_State *walker; // in the private table
   bool owned;
   bool raw;                      // settle_check: memory may be read in place
+  bool raw_stack; // raw_stack_check: and stacks
   Heap heap;                     // all objects, if it is known where they are
   Collector collector;
   Remnant remnant;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "registry/call.h"
 #include "registry/convert.h"
+#include "vm/raw_stack.h"
 #include "vm/view_state.h"
 
 static int raise(lua_State *L, const GraftError *error) {
@@ -73,6 +74,38 @@ static inline CallWord convert(lua_State *L, const GraftFn *fn,
     break;
   }
   return convert_slowly(L, fn, signature, index);
+}
+
+// The same for what lies in `slot`, as far as it is a plain number or boolean.
+static inline bool convert_raw(TypeCode type, const char *slot,
+                               CallWord *word) {
+  int64_t integer = 0;
+  double number = 0;
+  bool boolean = false;
+  switch (type) {
+  case TYPE_DOUBLE:
+    if (!raw_stack_number(slot, &number)) return false;
+    *word = (CallWord){.number = number};
+    return true;
+  case TYPE_FLOAT:
+    if (!raw_stack_number(slot, &number)) return false;
+    *word = call_float((float)number);
+    return true;
+  case TYPE_INT32:
+    if (!raw_stack_integer(slot, &integer)) return false;
+    *word = (CallWord){.integer = integer};
+    return integer >= INT32_MIN && integer <= INT32_MAX;
+  case TYPE_INT64:
+    if (!raw_stack_integer(slot, &integer)) return false;
+    *word = (CallWord){.integer = integer};
+    return true;
+  case TYPE_BOOL:
+    if (!raw_stack_boolean(slot, &boolean)) return false;
+    *word = (CallWord){.integer = boolean};
+    return true;
+  default:
+    return false;
+  }
 }
 
 static inline int push_result(lua_State *L, const Signature *signature,
@@ -150,24 +183,16 @@ static int call_other(lua_State *L, GraftFn *fn) {
   return lua_gettop(L);
 }
 
-static int call_stub(lua_State *L) {
-  GraftFn *fn = lua_touserdata(L, lua_upvalueindex(1));
-  if (fn == NULL) return luaL_error(L, "the engine is closed");
-  const Backing *backing = fn->active;
-  if (backing == NULL || backing->kind != BACKING_NATIVE ||
-      backing->signature == NULL) {
-    return call_other(L, fn);
-  }
-  const Signature *signature = backing->signature;
-  int count = lua_gettop(L);
-  if (count != signature->param_count) {
-    GraftError error;
-    convert_count_error(signature, fn->name, count, &error);
-    return raise(L, &error);
-  }
-  CallWord words[SIGNATURE_PARAMS];
-  words[0] = (CallWord){.integer = 0};
-  for (int i = 0; i < count; i++) words[i] = convert(L, fn, signature, i);
+static int raise_count(lua_State *L, const GraftFn *fn,
+                       const Signature *signature, int count) {
+  GraftError error;
+  convert_count_error(signature, fn->name, count, &error);
+  return raise(L, &error);
+}
+
+static inline int finish_stub(lua_State *L, GraftFn *fn,
+                              const Signature *signature,
+                              const CallWord *words) {
   slot_count_call(fn);
   CallWord result = {.integer = 0};
   // A struct by value becomes Lua's own.
@@ -179,6 +204,51 @@ static int call_stub(lua_State *L) {
   return push_result(L, signature, result);
 }
 
+static inline bool is_native(const Backing *backing) {
+  return backing != NULL && backing->kind == BACKING_NATIVE &&
+         backing->signature != NULL;
+}
+
+static int call_stub(lua_State *L) {
+  GraftFn *fn = lua_touserdata(L, lua_upvalueindex(1));
+  if (fn == NULL) return luaL_error(L, "the engine is closed");
+  const Backing *backing = fn->active;
+  if (!is_native(backing)) return call_other(L, fn);
+  const Signature *signature = backing->signature;
+  int count = lua_gettop(L);
+  if (count != signature->param_count) {
+    return raise_count(L, fn, signature, count);
+  }
+  CallWord words[SIGNATURE_PARAMS];
+  words[0] = (CallWord){.integer = 0};
+  for (int i = 0; i < count; i++) words[i] = convert(L, fn, signature, i);
+  return finish_stub(L, fn, signature, words);
+}
+
+// The same where the stack may be read in place. What is no plain number goes
+// the other way, which has the messages.
+static int call_stub_raw(lua_State *L) {
+  GraftFn *fn = lua_touserdata(L, lua_upvalueindex(1));
+  if (fn == NULL) return luaL_error(L, "the engine is closed");
+  const Backing *backing = fn->active;
+  if (!is_native(backing)) return call_other(L, fn);
+  const Signature *signature = backing->signature;
+  int count = raw_stack_count(L);
+  if (count != signature->param_count) {
+    return raise_count(L, fn, signature, count);
+  }
+  CallWord words[SIGNATURE_PARAMS];
+  words[0] = (CallWord){.integer = 0};
+  for (int i = 0; i < count; i++) {
+    // A conversion may have moved the stack.
+    if (!convert_raw(signature->params[i], raw_stack_slot(L, i + 1),
+                     &words[i])) {
+      words[i] = convert(L, fn, signature, i);
+    }
+  }
+  return finish_stub(L, fn, signature, words);
+}
+
 void stub_push(Vm *vm, lua_State *L, GraftFn *fn) {
   vm_push(vm, L, vm->stubs_ref);
   lua_pushlightuserdata(L, fn);
@@ -186,7 +256,7 @@ void stub_push(Vm *vm, lua_State *L, GraftFn *fn) {
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
     lua_pushlightuserdata(L, fn);
-    lua_pushcclosure(L, call_stub, 1);
+    lua_pushcclosure(L, vm->raw_stack ? call_stub_raw : call_stub, 1);
     lua_pushlightuserdata(L, fn);
     lua_pushvalue(L, -2);
     lua_rawset(L, -4);

@@ -11,6 +11,7 @@
 #include "vm/guest_state.h"
 #include "vm/probation_state.h"
 #include "vm/proto.h"
+#include "vm/raw_stack.h"
 #include "vm/script.h"
 #include "vm/settle.h"
 #include "vm/state.h"
@@ -195,7 +196,7 @@ static int grow_stack(lua_State *L) {
 #endif
 
 bool vm_reserve(lua_State *L, int count) {
-  if (lua_gettop(L) <= ROOM && count <= ROOM) return true;
+  if (count <= ROOM && lua_gettop(L) <= ROOM) return true;
 #if VM_LUAJIT
   count += LUA_MINSTACK; // what the function below takes for itself
   if (lua_cpcall(L, grow_stack, &count) == LUA_OK) return true;
@@ -440,9 +441,28 @@ static bool keep_strings(Vm *self, lua_State *L, int base, int count) {
   return true;
 }
 
+// Most calls give one number, which is read in place.
+static inline bool take_one(const Vm *self, lua_State *L, int base,
+                            GraftCall *call) {
+  if (!self->raw_stack || call->result_capacity < 1 ||
+      raw_stack_count(L) != base) {
+    return false;
+  }
+  const char *slot = raw_stack_slot(L, base);
+  GraftValue *result = call->results;
+  call->result_count = 1;
+  if (!VM_LUAJIT && raw_stack_integer(slot, &result->as.integer)) {
+    result->type = GRAFT_INTEGER;
+    return true;
+  }
+  result->type = GRAFT_NUMBER;
+  return raw_stack_number(slot, &result->as.number);
+}
+
 // stack: …, results from `base` on. False when out of memory.
 static inline bool take_results(Vm *self, lua_State *L, int base,
                                 GraftCall *call) {
+  if (take_one(self, L, base, call)) return true;
   bool has_string = false;
   int count = lua_gettop(L) - base + 1;
   if (count > call->result_capacity) {
@@ -483,7 +503,11 @@ static inline bool prepare_call(Vm *self, lua_State *L, GraftCall *call,
     *made = needs_memory(&call->args[i]);
   }
   if (*made && vm_protect(self, make_args, call, error) < 0) return false;
-  if (vm_reserve(L, call->arg_count + 8)) return true;
+  int count = call->arg_count + (*made ? 8 : 4);
+  if (self->raw_stack && count <= ROOM && raw_stack_count(L) <= ROOM) {
+    return true;
+  }
+  if (vm_reserve(L, count)) return true;
   error_memory(error);
   return false;
 }
@@ -495,7 +519,7 @@ GraftStatus vm_call(void *vm, GraftFn *fn, const Backing *backing,
   if (L == NULL) return closed_error(error);
   bool made = false;
   if (!prepare_call(self, L, call, &made, error)) return GRAFT_ENOMEM;
-  int base = lua_gettop(L);
+  int base = self->raw_stack ? raw_stack_count(L) : lua_gettop(L);
   vm_push_private(self, L);
   push_handler(self, L, base + 1);
   lua_rawgeti(L, base + 1, (int)backing->script);
@@ -605,6 +629,7 @@ static void set_up(Vm *self, lua_State *L, void *context) {
   guest_enter(self, L);
   *fits = proto_check(L);
   self->raw = *fits && settle_check(L);
+  self->raw_stack = *fits && raw_stack_check(L);
   if (self->raw) heap_check(&self->heap, L);
   collector_check(&self->collector, &self->heap, L);
 }
