@@ -34,9 +34,9 @@ struct Vm {
   lua_State *L;      // the thread that runs now; `main` outside of calls
   lua_State *walker; // in the private table
   bool owned;
-  bool raw;                      // settle_check: memory may be read in place
+  bool raw;       // settle_check: memory may be read in place
   bool raw_stack; // raw_stack_check: and stacks
-  Heap heap;                     // all objects, if it is known where they are
+  Heap heap;      // all objects, if it is known where they are
   Collector collector;
   Remnant remnant;
   int busy;                      // calls of scripts under way
