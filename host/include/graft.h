@@ -523,7 +523,14 @@ GRAFT_API int graft_break_poll(GraftBreak *at, int *broken);
 // thread.
 typedef struct GraftEngine GraftEngine;
 
-// What to do when new code raises before it first returns.
+// What to do when new code raises before it first returns. A native may also
+// crash then (SIGSEGV, SIGFPE, SIGBUS, SIGILL, abort, an overflow of the
+// stack). With REVERT its previous version answers the same call, and natives'
+// variables and persistent arrays are as before it; other memory is not, and a
+// lock that it held, malloc's too, stays held. With the others, and whenever a
+// native crashes that has returned once, or inside a script that it called,
+// the place is told on standard error and the crash takes its course: a handler
+// that the host had installed before, a debugger, a core dump.
 typedef enum GraftOnError {
   GRAFT_ON_ERROR_REVERT, // put the previous version back, and report it
   GRAFT_ON_ERROR_REPORT, // leave it
@@ -560,7 +567,8 @@ typedef struct GraftEngineDesc {
   int sweep_budget_us;
   bool no_tcc;     // natives are compiled by the user's compiler alone
   int watchdog_ms; // > 0: a new version of a native that does not return in
-                   // this time counts as crashed
+                   // this time counts as crashed; where it cannot be taken out
+                   // (it waits in a system call), a CRASH event names it
 } GraftEngineDesc;
 
 // Opens an engine with a VM of its own (the one that the library was built
