@@ -326,7 +326,10 @@ static void on_poke(void *argument, void *machine) {
   question->answer = answer(question, machine);
 }
 
+// The host thread may never come to where it would take the crash, so what
+// hangs there is told at once.
 static void name(Guard *guard, GuardRecord *record, GuardCrash *crash) {
+  if (crash->on_host_thread) tell(crash);
   crash->fn = record->fn;
   crash->code = record->code;
   crash->outcome = GUARD_NAMED;
