@@ -29,8 +29,7 @@ static bool keep(GraftReport *self, const char **text) {
 static bool is_failure(const GraftEvent *event) {
   return event->kind == GRAFT_EVENT_REJECT ||
          event->kind == GRAFT_EVENT_REVERT ||
-         event->kind == GRAFT_EVENT_CRASH ||
-         event->kind == GRAFT_EVENT_ERROR ||
+         event->kind == GRAFT_EVENT_CRASH || event->kind == GRAFT_EVENT_ERROR ||
          (event->kind == GRAFT_EVENT_PATCH && !event->ok);
 }
 
