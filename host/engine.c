@@ -79,8 +79,11 @@ static void on_switch(void *context, GraftFn *fn, const Backing *from,
                       const Backing *to) {
   GraftEngine *self = context;
   if (self->undoing || (!self->pinning && is_in_place(from, to))) return;
-  // What Lua holds of a native is the slot's, whichever version is active.
-  if (is_native(from) && is_native(to)) return;
+  // What Lua holds of a native is the slot's, whichever version is active, but
+  // with checks for its C type.
+  if (is_native(from) && is_native(to) && from->signature == to->signature) {
+    return;
+  }
   EngineSwap *swap = ARRAY_PUSH(&self->allocator, &self->swaps);
   if (swap == NULL) {
     engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_ERROR,
@@ -97,6 +100,9 @@ static void on_switch(void *context, GraftFn *fn, const Backing *from,
 GraftStatus engine_exchange_swaps(GraftEngine *self, GraftError *error) {
   // References that have not followed would miss it.
   if (self->swaps.count > 0) engine_end_sweep(self, "a backing was exchanged");
+  if (self->swaps.count > 0) {
+    view_allow_compiled(self->vm, !natives_reach_lua(self->natives));
+  }
   GraftStatus status = GRAFT_OK;
   for (size_t i = 0; i < self->swaps.count && status == GRAFT_OK; i++) {
     EngineSwap *swap = &self->swaps.items[i];
@@ -129,6 +135,7 @@ void engine_undo_swaps(GraftEngine *self, size_t first) {
 
 static void emit_swap(GraftEngine *self, const EngineSwap *swap) {
   if (swap->from == NULL || swap->to == NULL) return;
+  if (is_native(swap->from) && is_native(swap->to)) return; // an update
   engine_emit(self, &(GraftEvent){.kind = GRAFT_EVENT_SWAP,
                                   .name = swap->fn->name,
                                   .file = swap->to->file,

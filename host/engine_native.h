@@ -47,6 +47,13 @@ typedef struct NativeProduct {
 
 typedef struct NativeFile NativeFile;
 
+// What is known of the functions that an object calls beyond itself.
+typedef enum NativeReach {
+  REACH_UNKNOWN,
+  REACH_OWN,     // natives and the system's
+  REACH_FOREIGN, // others, which may call Lua
+} NativeReach;
+
 // A product placed in memory. Counted: the file holds its present one, and
 // each backing that has code in it. When the last lets go it is unloaded as
 // soon as no thread can be in it.
@@ -59,6 +66,7 @@ typedef struct NativeObject {
   // By index of its data; NULL: its own, or none. All NULL: it was undone.
   StorageObject **storage;
   WorkerTier tier;
+  NativeReach reach;
   int *lines;    // by index of its functions, where it has no debug information
   bool outdated; // a variable that it was linked against has another layout
 } NativeObject;
@@ -350,6 +358,11 @@ void natives_step(Natives *self);
 // A change has to wait for a thread: GRAFT_ERUN, told once.
 GraftStatus native_tell_busy(NativeChange *self, const StacksAnswer *answer,
                              GraftError *error);
+
+// --- engine_native_reach.c ---------------------------------------------------
+
+// Whether a call of a native may end up in Lua code. NULL-safe.
+bool natives_reach_lua(const Natives *self);
 
 // --- engine_native_load.c ----------------------------------------------------
 

@@ -31,6 +31,7 @@ static int line_of(const NativeObject *object, const ObjectFunction *function) {
 static bool find_place(void *context, const void *address, bool is_return,
                        GuardPlace *place) {
   const Natives *self = context;
+  if (address == NULL) return false;
   const char *at = address;
   if (is_return) at--;
   if (!region_contains(self->region, at)) return false;

@@ -400,6 +400,7 @@ GraftStatus native_change_switch(NativeChange *self, GraftError *error) {
   }
   memory_free(natives->allocator, changes);
   // Statements of the same change may call what is new.
+  view_allow_compiled(natives->engine->vm, !natives_reach_lua(natives));
   if (status == GRAFT_OK)
     status = engine_exchange_swaps(natives->engine, error);
   return status;
@@ -421,6 +422,7 @@ void native_change_undo(NativeChange *self) {
                      entry->symbol->fn->active->layer != LAYER_NATIVE);
   }
   update_cells(self);
+  view_allow_compiled(natives->engine->vm, !natives_reach_lua(natives));
   memory_free(natives->allocator, changes);
 }
 

@@ -29,6 +29,18 @@ static size_t find_extent(void *context, const void *address, size_t size,
   return natives_find_extent(self->natives, address, size, before);
 }
 
+// Of a host's own natives nothing is known: they may call Lua. A built object's
+// calls go straight to its code.
+static GraftNative find_entry(void *context, GraftFn *fn,
+                              const Backing *backing) {
+  (void)context;
+  if (backing->layer != LAYER_NATIVE || backing->signature == NULL) return NULL;
+  if (fn->cell == NULL && entry_open(fn, backing->signature, NULL) < 0) {
+    return NULL;
+  }
+  return fn->typed == backing->signature ? fn->entry : NULL;
+}
+
 static bool is_method(const GraftFn *fn, const char *pointer_type,
                       const char *name) {
   const char *last = strrchr(fn->name, '.');
@@ -51,6 +63,7 @@ static GraftFn *find_method(void *context, const char *pointer_type,
 
 void engine_init_views(GraftEngine *self) {
   self->view_hooks = (ViewHooks){.find = find_type,
+                                 .entry = find_entry,
                                  .extent = find_extent,
                                  .method = find_method,
                                  .context = self};

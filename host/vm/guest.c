@@ -12,6 +12,7 @@
 #include "vm/probation_state.h"
 #include "vm/proto.h"
 #include "vm/stub.h"
+#include "vm/stub_ffi.h"
 
 // In the Lua registry, under a name that every copy of Graft knows: the guard,
 // a userdata whose finalizer runs when the state closes.
@@ -62,13 +63,15 @@ bool guest_is_taken(lua_State *L) {
   return taken;
 }
 
+static void leave(Vm *vm, lua_State *L, bool closing);
+
 // stack: guard
 static int state_closes(lua_State *L) {
   Vm **guard = lua_touserdata(L, 1);
   Vm *vm = *guard;
   if (vm == NULL) return 0;
   *guard = NULL;
-  guest_leave(vm, L);
+  leave(vm, L, true);
   vm->main = vm->L = vm->walker = NULL;
   if (vm->closed != NULL) vm->closed(vm->closed_context);
   return 0;
@@ -101,8 +104,19 @@ static void remove_guard(lua_State *L) {
 static void remove_hooks(lua_State *L) {
   lua_Hook hook = lua_gethook(L);
   if (hook == script_return_hook || hook == probation_hook) {
-    compat_remove_hook(L);
+    lua_sethook(L, NULL, 0, 0);
   }
+}
+
+// Traces may hold what is gone. Nothing is compiled in a state that closes, and
+// LuaJIT refuses to be asked there.
+static void flush_traces(lua_State *L, bool closing) {
+#if VM_LUAJIT
+  if (closing) return;
+  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+#else
+  (void)L, (void)closing;
+#endif
 }
 
 static void remove_module(lua_State *L) {
@@ -114,7 +128,7 @@ static void remove_module(lua_State *L) {
   lua_pop(L, 1);
 }
 
-void guest_leave(Vm *vm, lua_State *L) {
+static void leave(Vm *vm, lua_State *L, bool closing) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 8, "graft");
   remove_guard(L);
@@ -122,10 +136,18 @@ void guest_leave(Vm *vm, lua_State *L) {
   if (vm->main != L) remove_hooks(vm->main);
   loader_remove(L);
   stub_clear(vm, L);
+#if VM_LUAJIT
+  stub_ffi_clear(vm, L);
+#endif
+  flush_traces(L, closing);
   remove_module(L);
   luaL_unref(L, LUA_REGISTRYINDEX, vm->private_ref);
   vm_forget(L);
   lua_settop(L, top);
+}
+
+void guest_leave(Vm *vm, lua_State *L) {
+  leave(vm, L, false);
 }
 
 // ---------------------------------------------------------------------------

@@ -82,6 +82,10 @@ struct Vm {
   void *safe_point_context;
   const struct LoaderHooks *hooks;
   struct ViewState *views; // view.c
+  // stub_ffi.c
+  int ffi_maker_ref;
+  int ffi_stubs_ref;    // slot → signature → function
+  bool ffi_interpreted; // they must not be compiled
 };
 
 // The Vm that a state belongs to, or NULL.

@@ -11,6 +11,7 @@
 #include "registry/convert.h"
 #include "vm/raw_stack.h"
 #include "vm/view_state.h"
+#include "vm/stub_ffi.h"
 
 static int raise(lua_State *L, const GraftError *error) {
   luaL_where(L, 1);
@@ -282,7 +283,7 @@ void stub_push_backing(Vm *vm, lua_State *L, GraftFn *fn,
     lua_pushnil(L);
   } else if (backing->kind == BACKING_SCRIPT) {
     vm_push(vm, L, (int)backing->script);
-  } else {
+  } else if (!VM_LUAJIT || !stub_ffi_push(vm, L, fn, backing)) {
     stub_push(vm, L, fn);
   }
 }

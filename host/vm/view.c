@@ -4,11 +4,15 @@
 
 #include "base/error.h"
 #include "vm/stub.h"
+#include "vm/stub_ffi.h"
 #include "vm/view_class.h"
 
 static void set_up(Vm *vm, lua_State *L, void *context) {
   (void)context;
   view_set_up(vm, L);
+#if VM_LUAJIT
+  stub_ffi_set_up(vm, L);
+#endif
 }
 
 GraftStatus view_open(Vm *vm, const ViewHooks *hooks, GraftError *error) {
@@ -26,8 +30,24 @@ bool view_push_method(Vm *vm, lua_State *L, const char *pointer_type,
                       const char *name) {
   const ViewHooks *hooks = vm->views->hooks;
   GraftFn *fn = hooks->method(hooks->context, pointer_type, name);
-  if (fn != NULL) stub_push(vm, L, fn);
+  if (fn != NULL) stub_push_backing(vm, L, fn, fn->active);
   return fn != NULL;
+}
+
+void view_push_methods(lua_State *L) {
+  static const char key[] = "graft.methods";
+  lua_newtable(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, key);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, key);
+  }
+  // stack: methods, list
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 1);
 }
 
 // A class whose name has another layout now is old; the name is free for a

@@ -25,6 +25,10 @@ typedef struct ViewHooks {
   // The type of this name ("Body", "struct Body"), complete where possible, and
   // the set it is in; NULL when there is none. Borrowed.
   const Type *(*find)(void *context, const char *name, TypeSet **types);
+  // Where LuaJIT may call a native without passing through the VM: an entry
+  // that stays, of code from which no Lua code can be reached; else NULL.
+  GraftNative (*entry)(void *context, GraftFn *fn,
+                       const struct Backing *backing);
   // How many elements of `size` bytes lie from `address` on, when it is in
   // memory that the engine knows, else 0; *before: how many lie in front.
   size_t (*extent)(void *context, const void *address, size_t size,
@@ -38,6 +42,10 @@ typedef struct ViewHooks {
 // `hooks` must outlive the VM.
 GraftStatus view_open(Vm *vm, const ViewHooks *hooks, GraftError *error);
 void view_close(Vm *vm); // NULL-safe
+
+// Whether LuaJIT may compile calls of natives into its traces. Other VMs have
+// none.
+void view_allow_compiled(Vm *vm, bool allowed);
 
 // Layouts may have changed: `forward` tells where bytes are now (itself when
 // they did not move, NULL when they are gone). Views that are alive follow. It

@@ -42,7 +42,8 @@ static void push_new_metatable(Vm *vm, lua_State *L, ViewClass *class) {
     lua_setfield(L, -2, class->members[i].name);
   }
   lua_pushvalue(L, -1);
-  lua_pushcclosure(L, view_index, 1);
+  view_push_methods(L);
+  lua_pushcclosure(L, view_index, 2);
   lua_setfield(L, -3, "__index");
   lua_pushcclosure(L, view_assign, 1);
   lua_setfield(L, -2, "__newindex");
@@ -230,12 +231,18 @@ static void check_there(lua_State *L, const View *view) {
 
 // The function of a native whose first parameter is such a struct.
 static int push_method(lua_State *L, const ViewClass *class) {
+  lua_pushvalue(L, 2);
+  lua_rawget(L, lua_upvalueindex(2));
+  if (!lua_isnil(L, -1)) return 1;
   Vm *vm = vm_of(L);
   const char *name = lua_tostring(L, 2);
-  if (vm != NULL && view_push_method(vm, L, class->pointer_name, name)) {
-    return 1;
+  if (vm == NULL || !view_push_method(vm, L, class->pointer_name, name)) {
+    return raise_no_field(L, class);
   }
-  return raise_no_field(L, class);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, lua_upvalueindex(2));
+  return 1;
 }
 
 // stack: view, key
@@ -450,4 +457,8 @@ void view_set_up(Vm *vm, lua_State *L) {
 
 void view_forget_shapes(Vm *vm) {
   (void)vm;
+}
+
+void view_allow_compiled(Vm *vm, bool allowed) {
+  (void)vm, (void)allowed;
 }

@@ -78,8 +78,9 @@ static char *next_cdata(const Vm *vm, char *object) {
 // stack of the chunk: method(pointer type, name) → function or nil
 //
 // Returns
-//   class(declarations, type, name): a function that makes views: of an
-//     address, or with `true` its own memory of so many elements
+//   class(declarations, type, pointer, name, methods): a function that makes
+//     views of an address, or with nil and a count of memory of their own;
+//     without arguments it returns the type
 //   describe(): the FFI's text of the probe's type
 //   number(text): the number of a type
 //   the probe, a cdata that can be given the number of any type
@@ -87,11 +88,10 @@ static char *next_cdata(const Vm *vm, char *object) {
 static const char glue_text[] =
     "local method = ...\n"
     "local ffi = require 'ffi'\n"
-    "local function class(declarations, type, pointer, name)\n"
+    "local function class(declarations, type, pointer, name, methods)\n"
     "  if declarations ~= '' then ffi.cdef(declarations) end\n"
     "  local whole, to = ffi.typeof(type), ffi.typeof(type .. ' *')\n"
     "  if type:find '^%a+ graft_%d+$' then\n"
-    "    local methods = {}\n"
     "    ffi.metatype(whole, {\n"
     "      __index = function(_, key)\n"
     "        local found = methods[key]\n"
@@ -114,6 +114,7 @@ static const char glue_text[] =
     "    })\n"
     "  end\n"
     "  return function(address, count)\n"
+    "    if not address and not count then return whole end\n"
     "    if not count then return ffi.cast(to, address) end\n"
     "    if count == 1 then return whole() end\n"
     "    return ffi.new(ffi.typeof('$[?]', whole), count)\n"
@@ -187,7 +188,8 @@ static void push_maker(Vm *vm, lua_State *L, ViewClass *class) {
   view_cdef_declare(vm, class, &texts.declarations);
   view_cdef_write(vm, class, &texts.type);
   push_texts(L, &texts, class);
-  lua_call(L, 4, 1);
+  view_push_methods(L);
+  lua_call(L, 5, 1);
   lua_pushvalue(L, -1);
   class->metatable_ref = vm_ref(vm, L);
 }
@@ -221,6 +223,14 @@ void view_push(Vm *vm, lua_State *L, const char *pointer_type, void *address) {
   push_class(vm, L, class);
   lua_pushlightuserdata(L, address);
   lua_call(L, 1, 1);
+}
+
+bool view_push_type(Vm *vm, lua_State *L, const char *pointer_type) {
+  ViewClass *class = view_class_of_pointer(vm, pointer_type);
+  if (class == NULL) return false;
+  push_class(vm, L, class);
+  lua_call(L, 0, 1);
+  return true;
 }
 
 bool view_push_new(Vm *vm, lua_State *L, const char *type, size_t count) {

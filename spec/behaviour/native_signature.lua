@@ -26,7 +26,8 @@ return function(vm)
     game:write("natives/physics.c", two)
     game:reports "^Update physics%.hit$"
     assert.equal("20", game:ask "physics.hit(4, 5)")
-    assert.is_truthy(game:ask("physics.hit(4)"):find("physics.hit", 1, true))
+    local message = game:ask "physics.hit(4)"
+    assert.is_truthy(message:find("physics.hit", 1, true), message)
     assert.equal("int(int, int)", game:ask "graft.info('physics.hit').signature")
     game:stop()
   end)

@@ -8,6 +8,9 @@
 
 #include "engine_support.h"
 
+#include <lauxlib.h>
+#include <lualib.h>
+
 // --- At the top ------------------------------------------------------------
 
 static int running = 3;
@@ -107,6 +110,23 @@ static void run_break(void) {
   host_close(&host);
 }
 
+// --- In a host's state -----------------------------------------------------
+
+static void attach(Host *host) {
+  GraftEngine *engine = NULL;
+  host_write(host, "scripts/physics.lua", "return {}\n");
+  lua_State *L = luaL_newstate();
+  luaL_openlibs(L);
+  graft_engine_attach(&(GraftEngineDesc){0}, L, &engine, &error);
+  graft_engine_watch(engine, "scripts", &error);
+  graft_engine_require(engine, "main", &error);
+  lua_getglobal(L, "update");
+  CHECK("the example on attaching", lua_isfunction(L, -1));
+  graft_engine_close(engine);
+  lua_close(L);
+  host_remove(host, "scripts/physics.lua");
+}
+
 // --- Running them ----------------------------------------------------------
 
 static double number_of(Host *host, const char *name) {
@@ -146,6 +166,7 @@ static void run_all(void) {
              "  count = count + 1\n"
              "  if count == 3 then return physics.gravity(1) end\n"
              "end\n");
+  attach(&host);
   CHECK("the README's host", system("'" SPEC_HOST "' > out.txt") == 0);
   host_write(&host, "scripts/main.lua", "error 'on purpose'\n");
   CHECK("tells an error",
