@@ -74,8 +74,8 @@ bool view_value_push(lua_State *L, ViewCode code, const char *address) {
     push_unsigned(L, (uint64_t)read_integer(code, address));
     return true;
   case VIEW_OPAQUE: {
-    void *pointer;
-    READ(void *, pointer);
+    void *pointer = NULL;
+    memcpy(&pointer, address, sizeof pointer);
     if (pointer != NULL) {
       lua_pushlightuserdata(L, pointer);
     } else {

@@ -35,7 +35,7 @@ static GraftRestart on_break(void *context, GraftBreak *at) {
   return answer;
 }
 
-static void open(GraftOnError on_error, bool with_callback) {
+static void open_host(GraftOnError on_error, bool with_callback) {
   asked = 0;
   look = NULL;
   memset(answers, 0, sizeof answers);
@@ -133,7 +133,7 @@ static void looking(void) {
   static void (*const looks[])(GraftBreak *) = {
       look_at_frames, look_at_variables, look_at_values, look_by_calling};
   for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++) {
-    open(GRAFT_ON_ERROR_BREAK, true);
+    open_host(GRAFT_ON_ERROR_BREAK, true);
     save(raising);
     look = looks[i];
     host_call(&host, fn("m.g"), integer_value(41));
@@ -150,7 +150,7 @@ static void looking(void) {
 // --- Restarts --------------------------------------------------------------
 
 static void goes_on(void) {
-  open(GRAFT_ON_ERROR_BREAK, true);
+  open_host(GRAFT_ON_ERROR_BREAK, true);
   save(raising);
   answers[0] = GRAFT_RESTART_CONTINUE;
   host_call(&host, fn("m.f"), number_value(1));
@@ -174,7 +174,7 @@ static void set_level(GraftBreak *at) {
 }
 
 static void retries(void) {
-  open(GRAFT_ON_ERROR_BREAK, true);
+  open_host(GRAFT_ON_ERROR_BREAK, true);
   save("local M = {}\nlocal level = 1\n"
        "function M.f(n) return n + mended + level end\n"
        "function M.g(n) return 1 + M.f(n) end\nreturn M\n");
@@ -200,7 +200,7 @@ static const char outer[] =
     "function M.h(n) return native.call_back(n) * 100 end\nreturn M\n";
 
 static void typed(GraftRestart restart) {
-  open(GRAFT_ON_ERROR_BREAK, true);
+  open_host(GRAFT_ON_ERROR_BREAK, true);
   calls = 0;
   host_register(&host, "native.call_back", (GraftNative)call_back, "int(int)");
   pointer = (int (*)(int))graft_fn_pointer(fn("m.f"), "int(int)", &host.error);
@@ -226,7 +226,7 @@ static void typed(GraftRestart restart) {
 // --- Nobody is asked -------------------------------------------------------
 
 static void without_callback(void) {
-  open(GRAFT_ON_ERROR_BREAK, false);
+  open_host(GRAFT_ON_ERROR_BREAK, false);
   save(raising);
   host_call(&host, fn("m.f"), number_value(1));
   check_code("without a callback it reverts", host.error.status,
@@ -242,7 +242,7 @@ static void without_callback(void) {
 
 // A native behind a C pointer swallows the error, so no script can catch it.
 static void typed_inside(void) {
-  open(GRAFT_ON_ERROR_REVERT, true);
+  open_host(GRAFT_ON_ERROR_REVERT, true);
   calls = 0;
   host_register(&host, "native.call_back", (GraftNative)call_back, "int(int)");
   pointer = (int (*)(int))graft_fn_pointer(fn("m.f"), "int(int)", &host.error);
@@ -259,7 +259,7 @@ static void typed_inside(void) {
 }
 
 static void in_transaction(void) {
-  open(GRAFT_ON_ERROR_BREAK, true);
+  open_host(GRAFT_ON_ERROR_BREAK, true);
   host_write(&host, "m.lua",
              "local M = {}\nlocal level = 1\n"
              "function M.f(n) error 'within' end\n"

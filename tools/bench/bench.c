@@ -295,6 +295,7 @@ int main(int argc, char **argv) {
     bench_add_unit(&bench);
     bench_add_patch(&bench);
     bench_add_sweep(&bench);
+    bench_add_view(&bench);
     bench_add_watch(&bench);
     run_cases(&bench);
   } else {

@@ -61,6 +61,7 @@ void bench_add_state(Bench *self);
 void bench_add_unit(Bench *self);
 void bench_add_patch(Bench *self);
 void bench_add_sweep(Bench *self);
+void bench_add_view(Bench *self);
 void bench_add_watch(Bench *self);
 
 #endif
