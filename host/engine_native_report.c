@@ -20,12 +20,21 @@ static GraftEventKind event_of(StorageEventKind kind) {
   return GRAFT_EVENT_NOTICE;
 }
 
-// "physics:speed", of a function's own "physics:step/count".
+// "physics:speed", of a function's own "physics:physics_step/count". Messages
+// about values name the variable themselves: there it is "physics".
 static void write_name(Natives *self, const StorageEvent *event, Buffer *name) {
   const NativeFile *file = natives_find_file(self, event->file);
-  if (file != NULL) buffer_format(name, "%s:", file->module);
-  if (*event->function != '\0') buffer_format(name, "%s/", event->function);
-  buffer_add_text(name, event->name);
+  bool value = event->kind == STORAGE_KEEP || event->kind == STORAGE_TAKE;
+  const char *module = file != NULL ? file->module : "";
+  const char *colon = file != NULL ? ":" : "";
+  if (value && *event->function == '\0') {
+    buffer_add_text(name, module);
+  } else if (value) {
+    buffer_format(name, "%s%s%s", module, colon, event->function);
+  } else {
+    buffer_format(name, "%s%s%s%s%s", module, colon, event->function,
+                  *event->function != '\0' ? "/" : "", event->name);
+  }
 }
 
 static void emit_variable(NativeChange *self, const StorageEvent *event) {

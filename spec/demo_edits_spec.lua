@@ -1,24 +1,23 @@
 -- SPDX-License-Identifier: MIT
 --
--- The five edits that the README walks through, on the demo as it is, and what
+-- The six edits that the README walks through, on the demo as it is, and what
 -- the demo does on terminals with fewer colours.
 
 local engine = require "spec.support.engine"
 local process = require "spec.support.process"
 local terminal = require "spec.support.terminal"
 
-local natives = engine.build .. "/lib/natives.so"
-
--- A copy of the demo's scripts, and the words that run it.
+-- A copy of the demo, and the words that run it.
 local function demo(vm)
   local folder = engine.project {}
-  local copy = process.run {
-    "cp", "-r", engine.root .. "/scripts", folder:at "scripts",
-  }
-  assert.equal(0, copy.status)
+  for _, part in ipairs { "scripts", "natives" } do
+    local copy = process.run {
+      "cp", "-r", engine.root .. "/" .. part, folder:at(part),
+    }
+    assert.equal(0, copy.status)
+  end
   return folder, {
     engine.path, "--vm", vm, "--watch", folder:at "scripts",
-    "--natives", natives,
   }
 end
 
@@ -45,7 +44,7 @@ local function still_plays(program)
 end
 
 for _, vm in ipairs { "lua54", "luajit" } do
-  describe("demo's five edits, " .. vm .. ":", function()
+  describe("demo's six edits, " .. vm .. ":", function()
     after_each(engine.clean_up)
 
     it("1. a colour", function()
@@ -102,6 +101,19 @@ return M
       program:out "^fireflies 500 "
       folder:remove "scripts/flock.lua"
       program:err "^Swap flock%.repel script → native"
+      still_plays(program)
+    end)
+
+    it("6. C, and a field of its structs", function()
+      local folder, program = play(vm)
+      edit(folder, "natives/flock.c", "1 - distance / radius",
+        "distance / radius - 1")
+      program:err "^Update flock%.repel$"
+      program:out "patch flock%.repel v2"
+      edit(folder, "natives/flock.c", "  double phase;\n",
+        "  double age;\n  double phase;\n")
+      program:err "^Migrate flock:swarm Firefly%[4096%].*age added$"
+      program:err "^Patch ok"
       still_plays(program)
     end)
   end)

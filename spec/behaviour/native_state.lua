@@ -85,7 +85,7 @@ int world_get(void) { return hp * 1000 + ammo; }
       game:ask "world.hit()"
       game:shows("world.get()", 40030)
       game:write("natives/world.c", (text:gsub("= 100", "= 150"):gsub("= 30", "= 60")))
-      game:reports "^Keep world:hp .*40.*150"
+      game:reports "^Keep world hp = 40, source now 150"
       game:shows("world.get()", 40060)
       game:stop()
     end)

@@ -146,6 +146,27 @@ static void run_units(Host *host) {
                                     number_of(host, "ai.goblin.act") == 1);
 }
 
+static char *read_file(const char *path);
+
+static void run_state(Host *host) {
+  setenv("CFLAGS", "-I" SPEC_INCLUDE, 1);
+  setenv("XDG_CACHE_HOME", host->folder, 1);
+  mkdir("natives", 0777);
+  char *text = read_file(SPEC_STATE);
+  host_write(host, "natives/physics.c", text);
+  free(text);
+  GraftStatus status = graft_engine_natives(host->engine, "natives", &error);
+  if (status < 0) printf("# %s\n", error.message);
+  GraftValue value = {.type = GRAFT_INTEGER, .as.integer = 7};
+  GraftCall call = {.args = &value, .arg_count = 1};
+  GraftFn *fn = graft_engine_fn(host->engine, "physics.init");
+  size_t count = 0;
+  CHECK("the example on state",
+        graft_fn_call(fn, &call, NULL) == GRAFT_OK &&
+            graft_state_find(host->engine, "bodies", &count) != NULL &&
+            count == 7);
+}
+
 static void run_all(void) {
   Host host;
   host_open(&host, NULL);
@@ -160,6 +181,7 @@ static void run_all(void) {
   GraftFn *fn = graft_engine_fn(host.engine, "physics.gravity");
   CHECK("the example on typed handles", typed(fn, 2) == 2 * 9.81);
   run_units(&host);
+  run_state(&host);
   host_write(&host, "scripts/main.lua",
              "local physics, count = require 'physics', 0\n"
              "function update()\n"
@@ -204,11 +226,12 @@ static bool has_line(const char *source, const char *line, size_t size) {
 }
 
 // Lines of examples are comments that are indented. The one on attaching runs
-// in engine_attach.c, which knows lua.h.
+// in engine_attach.c, which knows lua.h, the one on state is a native.
 static void compare(void) {
   char *header = read_file(SPEC_HEADER);
   char *source = read_file(SPEC_SOURCE);
   char *attach = read_file(SPEC_ATTACH);
+  char *state = read_file(SPEC_STATE);
   int lines = 0, missing = 0;
   char *rest = NULL;
   for (char *at = strtok_r(header, "\n", &rest); at != NULL;
@@ -216,7 +239,9 @@ static void compare(void) {
     if (strncmp(at, "//   ", 5) != 0) continue;
     while (*at == '/' || *at == ' ') at++;
     lines++;
-    if (has_line(source, at, strlen(at)) || has_line(attach, at, strlen(at))) {
+    size_t size = strlen(at);
+    if (has_line(source, at, size) || has_line(attach, at, size) ||
+        has_line(state, at, size)) {
       continue;
     }
     missing++;
@@ -234,6 +259,7 @@ static void compare(void) {
   free(header);
   free(source);
   free(attach);
+  free(state);
 }
 
 int main(void) {
