@@ -91,10 +91,10 @@ int fixture_inlined(int value) {
 }
 int fixture_poke(Callback *callback, int mood_, int index);
 int fixture_poke(Callback *callback, int mood_, int index) {
+  // cppcheck-suppress AssignmentAddressToInteger
   callbacks[index & 1] = callback;
   mood = (enum Mood)mood_;
   level = (Level)mood_;
-  // cppcheck-suppress AssignmentAddressToInteger
   maker = (double(*(*)(int))[3])(uintptr_t)index;
   bits.a = 1, bits.c = (unsigned)index;
   return (int)mood + (int)level + (int)bits.c + bits.b + bits.a + bits.d +
