@@ -4,4 +4,5 @@ self = false -- A method may leave its receiver alone.
 max_line_length = 100
 files["spec"] = { std = "max+busted" }
 files["scripts"] = { globals = { "init", "update", "quit" } }
+files["examples"] = { globals = { "update", "frame", "tick", "greet", "log" } }
 exclude_files = { "build*/**", "spec/fixtures/**" }

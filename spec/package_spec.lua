@@ -4,6 +4,7 @@
 -- find it by CMake or pkg-config, and stock interpreters.
 
 local engine = require "spec.support.engine"
+local prefix = require "spec.support.prefix"
 local process = require "spec.support.process"
 
 local host = [[
@@ -28,36 +29,18 @@ add_executable(host host.c)
 target_link_libraries(host PRIVATE %s)
 ]]
 
--- The prefix, which all specs here share; it is made by the first.
-local prefix
-
-local function run(desc)
-  desc.deadline = 120
-  local program = process.run(desc)
-  if program.status ~= 0 then program:fail("status " .. program.status) end
-  return program
-end
-
-local function install()
-  if prefix then return end
-  local folder = os.getenv "TMPDIR" or "/tmp"
-  prefix = run { "mktemp", "-d", folder .. "/graft-prefix-XXXXXX" }
-    .text.out:match "%S+"
-  run { "cmake", "--install", engine.build, "--prefix", prefix }
-end
+local run = prefix.run
 
 local function built_host(folder)
   return run { folder:at "build/host",
-    env = { LD_LIBRARY_PATH = prefix .. "/lib" } }.text.out
+    env = prefix.environment() }.text.out
 end
 
 local function build_by_cmake(component, target)
   local folder = engine.project {
     ["host.c"] = host, ["CMakeLists.txt"] = project:format(component, target),
   }
-  run { "cmake", "-S", folder.path, "-B", folder:at "build", "-G", "Ninja",
-    "-DCMAKE_PREFIX_PATH=" .. prefix }
-  run { "cmake", "--build", folder:at "build" }
+  prefix.build(folder.path, folder:at "build")
   return built_host(folder)
 end
 
@@ -66,16 +49,14 @@ local function build_by_pkg_config(package)
   folder:mkdir "build"
   run { "sh", "-c",
     "gcc -o build/host host.c $(pkg-config --cflags --libs " .. package .. ")",
-    cwd = folder.path, env = { PKG_CONFIG_PATH = prefix .. "/lib/pkgconfig" } }
+    cwd = folder.path, env = { PKG_CONFIG_PATH = prefix.path .. "/lib/pkgconfig" } }
   return built_host(folder)
 end
 
 describe("installed:", function()
-  setup(install)
+  setup(prefix.install)
   after_each(engine.clean_up)
-  teardown(function()
-    if prefix then run { "rm", "-rf", prefix } end
-  end)
+  teardown(prefix.remove)
 
   it("CMake finds graft::graft, which runs Lua 5.4", function()
     assert.equal("runs lua54\n", build_by_cmake("", "graft::graft"))
@@ -96,7 +77,7 @@ describe("installed:", function()
       ["CMakeLists.txt"] = project:format("COMPONENTS lua51", "graft::graft"),
     }
     local program = process.run { "cmake", "-S", folder.path, "-B",
-      folder:at "build", "-DCMAKE_PREFIX_PATH=" .. prefix, deadline = 120 }
+      folder:at "build", "-DCMAKE_PREFIX_PATH=" .. prefix.path, deadline = 120 }
     assert.not_equal(0, program.status)
     assert.is_truthy(program.text.err:find("lua54 and luajit, not lua51", 1,
       true), program.text.err)
@@ -112,14 +93,14 @@ describe("installed:", function()
     it(interpreter .. " finds the module", function()
       local program = run { interpreter, "-e",
         'print(require("graft").version)',
-        env = { LUA_CPATH = ("%s/lib/lua/%s/?.so"):format(prefix, abi) } }
+        env = { LUA_CPATH = ("%s/lib/lua/%s/?.so"):format(prefix.path, abi) } }
       assert.equal("0.1.0\n", program.text.out)
     end)
   end
 
   it("the programs run from there", function()
     for _, vm in ipairs { "lua54", "luajit" } do
-      local program = run { prefix .. "/bin/engine", "--vm", vm, "--version" }
+      local program = run { prefix.path .. "/bin/engine", "--vm", vm, "--version" }
       assert.is_truthy(program.text.out:find("0.1.0", 1, true))
     end
   end)

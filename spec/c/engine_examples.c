@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The examples of graft.h, run. That they are those of graft.h is checked,
-// too: each of their lines stands in this file. host_20.c, the README's host,
-// runs as a program of its own.
+// too: each of their lines stands in this file. examples/host/host.c, the
+// README's host, runs as a program of its own.
 
 #include <ctype.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The host that the README shows, from the first #include on. It runs
-// scripts/main.lua below the folder it is started in.
+// A whole host, as the README shows it: it registers a native, watches
+// scripts/ below the folder it is started in, and calls Lua once a frame.
 
 #include <graft.h>
 #include <stdio.h>
