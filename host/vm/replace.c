@@ -254,7 +254,7 @@ static bool concerns(void *context, const void *proto) {
   if (file->installed ? is_superseded(file, entry) : entry->definition >= 0) {
     return true;
   }
-  if (!file->installed) entry->chunk->walk = self->vm->walk;
+  entry->chunk->walk = self->vm->walk;
   return false;
 }
 
@@ -288,7 +288,8 @@ static bool judge(void *context, lua_State *L, const void *proto) {
     }
     lua_pop(L, 1);
   }
-  if (now < 0 && !file->installed) file->patch.orphans[definition]++;
+  // What is near says nothing of what is held, and the pairs are still needed.
+  if (now < 0 && !self->is_spread) file->patch.orphans[definition]++;
   entry->chunk->walk = self->vm->walk;
   return false;
 }

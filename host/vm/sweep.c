@@ -140,10 +140,14 @@ static int find_replacement(Sweep *self) {
     if (!function_entry(self, function)->judged) judge(self, function);
     return function_entry(self, function)->replacement;
   }
-  int known = sweep_find_pair(self, function);
-  const void *proto = known == 0 ? proto_of(self->desc.walker, -1) : NULL;
+  if (self->function_capacity > 0) {
+    const SweepFunction *known =
+        function_place(self->functions, self->function_capacity, function);
+    if (known->function != NULL) return known->replacement;
+  }
+  const void *proto = proto_of(self->desc.walker, -1);
   if (proto == NULL || !self->desc.concerns(self->desc.context, proto)) {
-    return known;
+    return 0;
   }
   rest_collector(self);
   if (!self->desc.judge(self->desc.context, self->desc.walker, proto)) return 0;
