@@ -525,12 +525,12 @@ typedef struct GraftEngine GraftEngine;
 
 // What to do when new code raises before it first returns. A native may also
 // crash then (SIGSEGV, SIGFPE, SIGBUS, SIGILL, abort, an overflow of the
-// stack). With REVERT its previous version answers the same call, and natives'
-// variables and persistent arrays are as before it; other memory is not, and a
-// lock that it held, malloc's too, stays held. With the others, and whenever a
-// native crashes that has returned once, or inside a script that it called,
-// the place is told on standard error and the crash takes its course: a handler
-// that the host had installed before, a debugger, a core dump.
+// stack). With REVERT and BREAK its previous version answers the same call, and
+// natives' variables and persistent arrays are as before it; other memory is
+// not, and a lock that it held, malloc's too, stays held. With REPORT, and
+// whenever a native crashes that has returned once, or inside a script that it
+// called, the place is told on standard error and the crash takes its course: a
+// handler that the host had installed before, a debugger, a core dump.
 typedef enum GraftOnError {
   GRAFT_ON_ERROR_REVERT, // put the previous version back, and report it
   GRAFT_ON_ERROR_REPORT, // leave it

@@ -92,8 +92,9 @@ typedef struct GuardDesc {
   const GraftAllocator *allocator;
   GuardHost host;
   int watchdog_ms; // a native on probation may take this long; 0: for ever
-  // REVERT: as above. Else a crash is told on standard error and then takes
-  // its course: an earlier handler, a debugger, a core dump.
+  // REPORT: a crash is told on standard error and then takes its course: an
+  // earlier handler, a debugger, a core dump. Else as above; there is nothing
+  // to look at where a native has crashed, so BREAK is no different.
   GraftOnError on_error;
 } GuardDesc;
 

@@ -188,7 +188,7 @@ static void describe(GuardCrash *crash, const GuardThread *thread,
 static bool can_resume(const GuardThread *thread, const GuardRecord *record) {
   if (record == NULL || thread->inside || !atomic_load(&record->running) ||
       record->script_depth != guard_script_depth(record->fn->guard) ||
-      record->fn->guard->desc.on_error != GRAFT_ON_ERROR_REVERT) {
+      record->fn->guard->desc.on_error == GRAFT_ON_ERROR_REPORT) {
     return false;
   }
   const GuardHost *host = &record->fn->guard->desc.host;

@@ -55,6 +55,15 @@ return function(vm)
     end)
   end
 
+  it("with --on-error break too, since there is nothing to look at", function()
+    local game = start("  return n + 1;", { "--on-error", "break" })
+    game:shows("physics.step(1)", 2)
+    game:write("natives/physics.c", physics "  volatile int *p = 0; return *p;")
+    game:reports "^Revert physics%.step: "
+    assert.equal("2", game:ask "physics.step(1)")
+    game:stop()
+  end)
+
   it("the message has file and line", function()
     local game = start("  return n + 1;", { "--no-tcc" })
     game:write("natives/physics.c", physics "  volatile int *p = 0; return *p;")
