@@ -675,6 +675,7 @@ GraftStatus graft_engine_run_text(GraftEngine *engine, const char *text,
 
 void graft_engine_interrupt(GraftEngine *engine) {
   interrupt_stop(engine->vm);
+  natives_interrupt(engine->natives);
 }
 
 // ---------------------------------------------------------------------------

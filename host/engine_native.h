@@ -171,7 +171,9 @@ typedef struct Natives {
   // the mutex.
   pid_t threads[NATIVE_THREADS];
   size_t thread_count;
-  bool loading;        // at the start: results are waited for
+  bool loading; // at the start: results are waited for
+  // The host thread waits for the compiler, and has been told not to.
+  atomic_bool waiting, interrupted;
   bool switching;      // callers wait at their gates
   atomic_bool crashed; // a guard has something to tell
   bool told_busy;      // that a change waits for a thread
@@ -190,6 +192,10 @@ Natives *natives_open(GraftEngine *engine, GraftError *error);
 void natives_stop(Natives *self);
 void natives_finish(Natives *self);
 void natives_close(Natives *self);
+
+// Ends the host's wait for the compiler, if it does. NULL-safe; from a signal
+// handler of the host's thread too.
+void natives_interrupt(Natives *self);
 
 NativeFile *natives_find_file(Natives *self, const char *path);
 NativeFile *natives_add_file(Natives *self, const char *path, const char *root);

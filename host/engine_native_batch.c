@@ -242,8 +242,10 @@ static void tell(Natives *self, const char *text) {
   engine_on_message(self->engine, text);
 }
 
+// One that failed before it was read has no text.
 static bool is_text_of(const NativeText *text, const WorkerFile *file) {
-  return text->text == NULL ||
+  bool was_read = file->status >= 0 || file->size > 0;
+  return text->text == NULL || !was_read ||
          (text->size == file->size &&
           memcmp(text->text, file->text, file->size) == 0);
 }

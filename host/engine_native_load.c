@@ -150,38 +150,61 @@ static GraftStatus submit(Natives *self, const Sources *sources,
   return status;
 }
 
-enum { PROGRESS_MS = 1000 };
+enum { PROGRESS_MS = 1000, INTERRUPT_MS = 20 };
 
-static void tell_progress(GraftEngine *engine, size_t done, size_t count) {
+static void tell_progress(Natives *self, size_t done, size_t count) {
   char text[100];
   snprintf(text, sizeof text, "compiling natives: %zu of %zu", done, count);
-  engine_notice(engine, text);
+  engine_notice(self->engine, text);
 }
 
-// Waits for the compiler, and says so when it takes long.
-static void wait_for_job(Natives *self) {
+void natives_interrupt(Natives *self) {
+  if (self != NULL && atomic_load(&self->waiting)) {
+    atomic_store(&self->interrupted, true);
+  }
+}
+
+// False: there is nothing at work any more. A signal handler cannot wake
+// anybody up, so the host looks now and then whether it was interrupted.
+static bool wait_a_moment(Natives *self) {
   GraftEngine *engine = self->engine;
-  self->progress_done = self->progress_count = 0;
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_nsec += INTERRUPT_MS * 1000000;
+  if (until.tv_nsec >= 1000000000) {
+    until.tv_sec++;
+    until.tv_nsec -= 1000000000;
+  }
   pthread_mutex_lock(&engine->mutex);
-  while (self->hold.job != 0) {
-    pthread_mutex_unlock(&engine->mutex);
+  if (self->hold.job != 0) {
+    pthread_cond_timedwait(&engine->changed, &engine->mutex, &until);
+  }
+  bool at_work = self->hold.job != 0;
+  pthread_mutex_unlock(&engine->mutex);
+  return at_work;
+}
+
+// Waits for the compiler, and says so when it takes long. GRAFT_ERUN: it was
+// interrupted.
+static GraftStatus wait_for_job(Natives *self, GraftError *error) {
+  GraftEngine *engine = self->engine;
+  uint64_t told_ns = watch_now();
+  self->progress_done = self->progress_count = 0;
+  atomic_store(&self->interrupted, false);
+  atomic_store(&self->waiting, true);
+  while (!atomic_load(&self->interrupted) && wait_a_moment(self)) {
     natives_retry(self);
+    if (watch_now() - told_ns < (uint64_t)PROGRESS_MS * 1000000) continue;
+    told_ns = watch_now();
     pthread_mutex_lock(&engine->mutex);
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PROGRESS_MS / 1000;
-    int status = 0;
-    while (self->hold.job != 0 && status == 0) {
-      status = pthread_cond_timedwait(&engine->changed, &engine->mutex, &until);
-    }
-    if (self->hold.job == 0) break;
     size_t done = self->progress_done;
     size_t count = self->progress_count;
     pthread_mutex_unlock(&engine->mutex);
-    if (count > 0) tell_progress(engine, done, count);
-    pthread_mutex_lock(&engine->mutex);
+    if (count > 0) tell_progress(self, done, count);
   }
-  pthread_mutex_unlock(&engine->mutex);
+  atomic_store(&self->waiting, false);
+  if (!atomic_exchange(&self->interrupted, false)) return GRAFT_OK;
+  return error_set(error, GRAFT_ERUN, "interrupted");
 }
 
 GraftStatus natives_load(Natives *self, const char *path, GraftError *error) {
@@ -193,8 +216,8 @@ GraftStatus natives_load(Natives *self, const char *path, GraftError *error) {
       sources.failed || root == NULL ? error_memory(error) : GRAFT_OK;
   if (status == GRAFT_OK && sources.paths.count > 0) {
     status = submit(self, &sources, root, error);
+    if (status == GRAFT_OK) status = wait_for_job(self, error);
     if (status == GRAFT_OK) {
-      wait_for_job(self);
       self->loading = true;
       engine_take_waiting(self->engine);
       self->loading = false;

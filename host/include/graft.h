@@ -630,14 +630,16 @@ GRAFT_API GraftStatus graft_engine_register(GraftEngine *engine,
 // call says why not. A `.c` file that does not compile is told by a REJECT
 // event, and the others are taken. graft_engine_watch of the folder loads them
 // too, and from then on takes what is saved. GRAFT_EIO (also when there is no
-// such file), GRAFT_ESIGNATURE as above, GRAFT_ENOMEM.
+// such file), GRAFT_ESIGNATURE as above, GRAFT_ERUN when
+// graft_engine_interrupt has ended the wait for the compiler (what it makes
+// comes at a safe point), GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_natives(GraftEngine *engine,
                                            const char *path, GraftError *error);
 
 // Makes a folder a root for `require` and watches it, or watches one file,
 // whose folder becomes a root. C files in it are natives (see above). What does
 // not exist yet is waited for. GRAFT_EARG for an empty path, GRAFT_EIO when the
-// system cannot watch, GRAFT_ENOMEM.
+// system cannot watch, GRAFT_ERUN as of graft_engine_natives, GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
                                          GraftError *error);
 
@@ -694,8 +696,8 @@ GRAFT_API GraftStatus graft_engine_rollback(GraftEngine *engine,
                                             GraftError *error);
 
 // Makes the call of a script that runs now raise "interrupted" at its next VM
-// instruction, as Ctrl-C does in the stock interpreter. Does nothing between
-// calls. May be called from a signal handler of the engine's thread.
+// instruction, as Ctrl-C does in the stock interpreter, and graft_engine_natives
+// and _watch stop waiting for the compiler. Does nothing between calls. May be called from a signal handler of the engine's thread.
 GRAFT_API void graft_engine_interrupt(GraftEngine *engine);
 
 // Patches the functions that a unit keeps into the scripts of their modules,

@@ -44,11 +44,12 @@ GraftStatus compiler_new(const CompilerDesc *desc, Compiler **compiler,
 void compiler_free(Compiler *self); // NULL-safe
 
 // Looks for the compiler and asks it what it is, once; later calls answer at
-// once, but one that was not found is looked for again. GRAFT_ENOTFOUND: no
-// compiler, and the message says what to do; GRAFT_EARG: it does not work, or
-// compiles for another processor; GRAFT_EIO, GRAFT_ENOMEM. Any thread, several
-// at a time.
-GraftStatus compiler_probe(Compiler *self, GraftError *error);
+// once, but one that was not found is looked for again. `stop` may be NULL.
+// GRAFT_ENOTFOUND: no compiler, and the message says what to do; GRAFT_EARG: it
+// does not work, was stopped, or compiles for another processor; GRAFT_EIO,
+// GRAFT_ENOMEM. Any thread, several at a time.
+GraftStatus compiler_probe(Compiler *self, const ProcessStop *stop,
+                           GraftError *error);
 
 // These are for after a successful probe. Borrowed for the compiler's life.
 CompilerKind compiler_kind(const Compiler *self);

@@ -23,6 +23,7 @@ struct Compiler {
   pthread_mutex_t lock;
   bool known;
   CompilerKind kind;
+  int version;   // the number in front: 12; 0: not known
   char *program; // the path of the first word, absolute
   uint64_t identity;
   Flags system; // folders with the system's headers, ending in a slash

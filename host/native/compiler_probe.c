@@ -4,6 +4,7 @@
 // the folders of the system's headers.
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -81,15 +82,28 @@ static GraftStatus find(Compiler *self, GraftError *error) {
 
 // --- Asking ------------------------------------------------------------------
 
-// "#define __GNUC__ 12" starts a line of `text`.
-static bool defines(const char *text, const char *macro) {
+// What "#define __GNUC__ 12" in `text` gives; NULL: there is none.
+static const char *find_macro(const char *text, const char *macro) {
   size_t size = strlen(macro);
   static const char define[] = "#define ";
   for (; (text = strstr(text, define)) != NULL; text++) {
     const char *name = text + sizeof define - 1;
-    if (strncmp(name, macro, size) == 0 && name[size] == ' ') return true;
+    if (strncmp(name, macro, size) == 0 && name[size] == ' ') {
+      return name + size + 1;
+    }
   }
-  return false;
+  return NULL;
+}
+
+static bool defines(const char *text, const char *macro) {
+  return find_macro(text, macro) != NULL;
+}
+
+static int version_of(const char *macros, CompilerKind kind) {
+  bool is_clang = kind == COMPILER_CLANG;
+  const char *value =
+      find_macro(macros, is_clang ? "__clang_major__" : "__GNUC__");
+  return value != NULL ? (int)strtol(value, NULL, 10) : 0;
 }
 
 static CompilerKind kind_of(const char *macros) {
@@ -200,7 +214,8 @@ static GraftStatus judge(const Compiler *self, const ProcessResult *result,
                    command, result->code, *line != '\0' ? ": " : "", line);
 }
 
-static GraftStatus ask(const Compiler *self, Buffer *text, GraftError *error) {
+static GraftStatus ask(const Compiler *self, const ProcessStop *stop,
+                       Buffer *text, GraftError *error) {
   Flags arguments;
   flags_init(&arguments, self->allocator);
   if (!add_question(self, &arguments)) {
@@ -211,6 +226,7 @@ static GraftStatus ask(const Compiler *self, Buffer *text, GraftError *error) {
                       .arguments = arguments.words.items,
                       .environment = self->environment.words.items,
                       .directory = self->directory,
+                      .stop = stop,
                       .time_limit_ms = self->time_limit_ms};
   ProcessResult result;
   GraftStatus status = process_run(&desc, text, &result, error);
@@ -228,19 +244,21 @@ static GraftStatus learn(Compiler *self, const char *text, GraftError *error) {
   flags_clear(&self->system);
   if (!read_folders(self, text)) return error_memory(error);
   self->kind = kind_of(text);
+  self->version = version_of(text, self->kind);
   self->identity = identity_of(self, text);
   self->known = true;
   return GRAFT_OK;
 }
 
-GraftStatus compiler_probe(Compiler *self, GraftError *error) {
+GraftStatus compiler_probe(Compiler *self, const ProcessStop *stop,
+                           GraftError *error) {
   pthread_mutex_lock(&self->lock);
   GraftStatus status = GRAFT_OK;
   if (!self->known) {
     Buffer text;
     buffer_init(&text, self->allocator);
     status = find(self, error);
-    if (status == GRAFT_OK) status = ask(self, &text, error);
+    if (status == GRAFT_OK) status = ask(self, stop, &text, error);
     if (status == GRAFT_OK) status = learn(self, buffer_text(&text), error);
     buffer_clear(&text);
   }

@@ -31,15 +31,21 @@ static const char *const common_flags[] = {"-fPIC",
 // String literals stand apart even at -O0. -pipe: no temporary files.
 static const char *const gcc_flags[] = {"-fno-ipa-icf",
                                         "-fno-ipa-ra",
-                                        "-fno-ipa-reference-addressable",
                                         "-fmerge-constants",
                                         "-fno-reorder-blocks-and-partition",
 #if defined(__aarch64__)
                                         "-fno-section-anchors",
-                                        "-mno-outline-atomics",
 #endif
                                         "-pipe",
                                         NULL};
+// What gcc knows from version 10 on, and what it knew before.
+enum { GCC_NEWER = 10 };
+static const char *const newer_gcc_flags[] = {"-fno-ipa-reference-addressable",
+#if defined(__aarch64__)
+                                              "-mno-outline-atomics",
+#endif
+                                              NULL};
+static const char *const older_gcc_flags[] = {"-fno-ipa-reference", NULL};
 static const char *const clang_flags[] = {
     "-fno-addrsig",
 #if defined(__aarch64__)
@@ -76,12 +82,18 @@ static const char *const *own_flags(const Compiler *self) {
                                         : no_flags;
 }
 
+static const char *const *version_flags(const Compiler *self) {
+  if (self->kind != COMPILER_GCC) return no_flags;
+  return self->version >= GCC_NEWER ? newer_gcc_flags : older_gcc_flags;
+}
+
 static bool add_own(const Compiler *self, Flags *arguments) {
   bool known = self->kind == COMPILER_GCC || self->kind == COMPILER_CLANG;
   const char *colour = self->colours ? "-fdiagnostics-color=always"
                                      : "-fdiagnostics-color=never";
   return add_list(arguments, common_flags) &&
          add_list(arguments, own_flags(self)) &&
+         add_list(arguments, version_flags(self)) &&
          (!known || (flags_add(arguments, colour) &&
                      add_list(arguments, target_flags))) &&
          add_list(arguments, file_flags);
@@ -123,6 +135,7 @@ uint64_t compiler_key(const Compiler *self, const CompilerRun *run,
   hash = hash_mix(hash, self->colours);
   hash = hash_list(hash, common_flags);
   hash = hash_list(hash, own_flags(self));
+  hash = hash_list(hash, version_flags(self));
   for (size_t i = 1; i < self->command.words.count; i++) {
     const char *word = self->command.words.items[i];
     hash = hash_bytes(hash_mix(hash, i), word, strlen(word));
@@ -282,7 +295,7 @@ static GraftStatus run_once(const Compiler *self, const CompilerRun *run,
 GraftStatus compiler_run(Compiler *self, const CompilerRun *run,
                          CompilerOutput *output, GraftError *error) {
   *output = (CompilerOutput){.allocator = self->allocator};
-  GraftStatus status = compiler_probe(self, error);
+  GraftStatus status = compiler_probe(self, run->stop, error);
   if (status < 0) return status;
   ProcessFile source;
   status = compiler_wrap(self, run, &source, error);

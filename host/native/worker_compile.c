@@ -244,7 +244,7 @@ static GraftStatus compile_with(Worker *self, const CompilerRun *run,
 
 static GraftStatus compile(Worker *self, const Task *task, WorkerFile *file,
                            GraftError *error) {
-  GraftStatus status = compiler_probe(self->compiler, error);
+  GraftStatus status = compiler_probe(self->compiler, &task->stop, error);
   if (status < 0) return status;
   Flags flags;
   flags_init(&flags, self->allocator);

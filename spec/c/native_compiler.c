@@ -269,6 +269,22 @@ static void check_tricks(const Folder *folder) {
   compiler_output_clear(&outcome.output);
 }
 
+// What says that it is gcc 9, and takes the flags that that one took.
+static void check_older_gcc(const Folder *folder) {
+  const char *cc = folder_program(
+      folder, "older",
+      "case \"$*\" in\n"
+      "*-dM*) gcc \"$@\" | sed 's/__GNUC__ .*/__GNUC__ 9/'; exit;;\n"
+      "*-fno-ipa-reference-addressable*|*outline-atomics*)\n"
+      "echo \"gcc: error: unrecognized command line option\"; exit 1;;\n"
+      "esac\nexec gcc \"$@\"");
+  const char *path = folder_write(folder, "fine.c", fine);
+  Outcome outcome = compile(cc, path);
+  CHECK("an older gcc is given the flags that it knows",
+        outcome.status == GRAFT_OK);
+  compiler_output_clear(&outcome.output);
+}
+
 // Hangs, and so does a child of it; both write their numbers.
 static const char hang[] = "sleep 1000 & echo $! >'%s/child'; "
                            "echo $$ >'%s/parent'; wait";
@@ -510,6 +526,7 @@ int main(void) {
   check_variables(&folder, "clang");
   check_choice(&folder);
   check_tricks(&folder);
+  check_older_gcc(&folder);
   check_hanging(&folder);
   check_surroundings(&folder);
   check_flags(&folder);
