@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "engine_native.h"
+#include "engine_types.h"
 
 // ---------------------------------------------------------------------------
 // Events
@@ -35,6 +36,7 @@ void engine_emit(GraftEngine *self, const GraftEvent *event) {
   const GraftEvent *kept = report_add(&self->report, event);
   // A listener may cause further events, which may move this one.
   GraftEvent copy = kept != NULL ? *kept : filled(event);
+  if (self->types != NULL) types_note(self->types, &copy);
   bool telling = self->telling;
   self->telling = true;
   bool shown = self->on_lua_event != NULL && self->on_lua_event(self, &copy);
@@ -330,6 +332,7 @@ void graft_engine_close(GraftEngine *engine) {
     memory_free(&allocator, self->roots.items[i].path);
     memory_free(&allocator, self->roots.items[i].only);
   }
+  types_free(self->types);
   report_clear(&self->report);
   memory_free(&allocator, self->libraries.items);
   memory_free(&allocator, self->roots.items);

@@ -87,6 +87,7 @@ typedef struct EngineSwap {
 } EngineSwap;
 
 struct NativeChange;
+struct Types;
 
 struct GraftEngine {
   GraftAllocator allocator;
@@ -134,6 +135,7 @@ struct GraftEngine {
   ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done
   bool undoing;            // slots are put back, which is no swap
   bool has_listeners;      // a script has asked for events
+  struct Types *types;     // for editors, kept up to date; or NULL
   // Called with each event before desc.on_event; true: it has been shown.
   bool (*on_lua_event)(GraftEngine *engine, const GraftEvent *event);
 };
@@ -228,6 +230,10 @@ typedef struct GuestDesc {
 } GuestDesc;
 GraftStatus engine_open(const GuestDesc *guest, GraftEngine **engine,
                         GraftError *error);
+
+// engine_types.c: writes the types for editors again, if they are to be kept
+// and something has changed.
+void engine_refresh_types(GraftEngine *self);
 
 // engine_view.c
 void engine_init_views(GraftEngine *self);

@@ -261,9 +261,11 @@ int graft_engine_update(GraftEngine *engine, const GraftReport **report) {
   }
   bool pending = atomic_load_explicit(&engine->pending, memory_order_relaxed);
   if (engine_is_busy(engine) || (!pending && !engine_has_sweep(engine))) {
+    engine_refresh_types(engine);
     return 0;
   }
   int changed = pending ? engine_take_waiting(engine) : go_on(engine);
+  engine_refresh_types(engine);
   if (changed && report != NULL) *report = &engine->report;
   return changed;
 }
@@ -276,6 +278,7 @@ void engine_safe_point(void *context) {
   self->in_hook = true;
   engine_take_waiting(self);
   self->in_hook = false;
+  engine_refresh_types(self);
 }
 
 bool graft_engine_wait(GraftEngine *engine, double timeout_ms) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "commands.h"
 #include "dialogue.h"
 #include "loop.h"
 #include "show.h"
@@ -29,6 +30,9 @@ static GraftStatus run(Program *program, GraftError *error) {
   const char *colon =
       options->module != NULL ? strchr(options->module, ':') : NULL;
   GraftStatus status = program_set_up(program, error);
+  if (status == GRAFT_OK && options->types != NULL) {
+    status = graft_engine_types(program->engine, options->types, true, error);
+  }
   if (status == GRAFT_OK) status = program_run(program, error);
   if (status == GRAFT_OK) {
     status = begin(program, colon != NULL ? colon + 1 : NULL, error);
@@ -64,12 +68,15 @@ int main(int argc, char **argv) {
   GraftStatus status = graft_engine_open(&desc, &program.engine, &error);
   if (status == GRAFT_OK) {
     stop_set_engine(program.engine);
-    status = run(&program, &error);
+    status = options.command == COMMAND_TYPES ? command_types(&program, &error)
+                                              : run(&program, &error);
     stop_set_engine(NULL);
   }
   // A syntax error was shown when it was found.
   if (status < 0 && status != GRAFT_ESYNTAX) show_error(&program, &error);
   graft_engine_close(program.engine);
   lines_close(program.lines);
-  return status < 0 ? EXIT_SCRIPT : 0;
+  bool failed =
+      status < 0 || (options.command != COMMAND_RUN && program.failed);
+  return failed ? EXIT_SCRIPT : 0;
 }

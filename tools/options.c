@@ -126,6 +126,16 @@ static void set_watchdog(Options *self, const char *value) {
   self->watchdog_ms = (int)parse_number("--watchdog", value, 1);
 }
 
+static void set_types(Options *self, const char *value) {
+  if (*value == '\0') fail_usage("--types takes a folder%s", "");
+  self->types = value;
+}
+
+static void set_output(Options *self, const char *value) {
+  if (*value == '\0') fail_usage("-o takes a folder%s", "");
+  self->output = value;
+}
+
 static void set_module(Options *self, const char *value) {
   self->module = value;
 }
@@ -207,6 +217,11 @@ static const OptionRow rows[] = {
      "new code of a native that has not returned in\n"
      "this time counts as crashed",
      set_watchdog, 0},
+    {"types", "FOLDER",
+     "keep LuaCATS files of all functions and structs\n"
+     "there for editors, while the program runs",
+     set_types, 0},
+    {"output", "FOLDER", "of a command: where it writes", set_output, 'o'},
     {"module", "MODULE[:FUNCTION]", "run a module, then a function of it",
      set_module, 'm'},
     {"interactive", NULL, "a prompt afterwards; the program goes on behind",
@@ -255,6 +270,7 @@ static _Noreturn void show_help(Options *self, const char *value) {
   (void)self, (void)value;
   fputs(
       "usage: engine [options] [SCRIPT [ARG...]]\n"
+      "       engine types [-o FOLDER] [options] [SCRIPT]\n"
       "\n"
       "Runs Lua scripts and C natives, and patches what changes on disk into\n"
       "the running program, one function at a time.\n"
@@ -262,6 +278,9 @@ static _Noreturn void show_help(Options *self, const char *value) {
       stdout);
   for (int i = 0; i < ROW_COUNT; i++) print_row(&rows[i]);
   fputs(
+      "\n"
+      "engine types writes the LuaCATS files once and runs nothing (default\n"
+      "folder: .graft/types). A script of that name is ./types.\n"
       "\n"
       "Left alone are dot files, backup and swap files of editors, and what a\n"
       ".graftignore in a watched folder names, one pattern a line as in\n"
@@ -314,8 +333,7 @@ static _Noreturn void fail_unknown(int option, char **argv) {
              is_short ? letter : typed);
 }
 
-void options_parse(Options *self, int argc, char **argv) {
-  *self = (Options){.tick = 60, .frames = -1, .argv = argv};
+static void take_options(Options *self, int argc, char **argv) {
   char letters[2 * ROW_COUNT + 3];
   struct option options[ROW_COUNT + 1];
   make_getopt(letters, options);
@@ -326,13 +344,38 @@ void options_parse(Options *self, int argc, char **argv) {
     if (row == NULL) fail_unknown(option, argv);
     row->set(self, optarg);
   }
+}
+
+// The word after the first options may be a command; its own follow.
+static void take_command(Options *self, int argc, char **argv) {
+  if (optind == argc || strcmp(argv[optind], "types") != 0) return;
+  self->command = COMMAND_TYPES;
+  self->no_watch = true;
+  optind++;
+  take_options(self, argc, argv);
+}
+
+void options_parse(Options *self, int argc, char **argv) {
+  *self = (Options){.tick = 60, .frames = -1, .argv = argv};
+  take_options(self, argc, argv);
+  take_command(self, argc, argv);
+  if (self->output != NULL && self->command == COMMAND_RUN) {
+    fail_usage("-o is for a command, such as engine types -o %s", self->output);
+  }
   if (optind < argc) {
     self->script = argv[optind++];
     self->args = (const char *const *)argv + optind;
     self->arg_count = argc - optind;
   }
-  if (self->script == NULL && self->watch_count == 0 && self->module == NULL &&
-      !self->repl) {
+  bool has_source = self->script != NULL || self->watch_count > 0;
+  if (self->command == COMMAND_TYPES && !has_source &&
+      self->native_count == 0) {
+    fail_usage("types of what? Name the folder, as in engine types --watch "
+               "scripts%s",
+               "");
+  }
+  if (!has_source && self->module == NULL && !self->repl &&
+      self->command == COMMAND_RUN) {
     fail_usage("nothing to run: name a SCRIPT or --watch a folder%s", "");
   }
 }

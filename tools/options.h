@@ -10,7 +10,10 @@
 
 enum { EXIT_SCRIPT = 1, EXIT_USAGE = 2, PATHS_MOST = 64 };
 
+typedef enum Command { COMMAND_RUN, COMMAND_TYPES } Command;
+
 typedef struct Options {
+  Command command;
   const char *watch[PATHS_MOST];
   int watch_count;
   const char *natives[PATHS_MOST];
@@ -28,6 +31,8 @@ typedef struct Options {
   bool verbose;
   bool json;
   GraftOnError on_error;
+  const char *types;  // a folder that is kept up to date, or NULL
+  const char *output; // -o, or NULL
   bool no_tcc;
   int watchdog_ms;
   bool repl;

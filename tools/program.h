@@ -16,6 +16,7 @@ typedef struct Program {
   Lines *lines;     // what is typed; NULL until somebody wants it
   bool prompted;    // a prompt stands at the end of what is shown
   bool at_repl;     // the REPL waits for a line
+  bool failed;      // something was rejected
   double paused;    // seconds that the program stood, and nobody has counted
 } Program;
 

@@ -54,6 +54,7 @@ static void clear_below(const GraftEvent *event) {
 void show_event(void *context, const GraftEvent *event) {
   Program *program = context;
   const Options *options = program->options;
+  program->failed |= event->kind == GRAFT_EVENT_REJECT;
   if (event->kind == GRAFT_EVENT_MOVE) return; // no change to a user (D2)
   bool quiet = !options->verbose && event->kind == GRAFT_EVENT_WATCH;
   if (quiet && !options->json) return;

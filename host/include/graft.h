@@ -735,6 +735,22 @@ GRAFT_API GraftFn *graft_engine_fn(GraftEngine *engine, const char *name);
 // The slot if it has a backing, else NULL.
 GRAFT_API GraftFn *graft_engine_find(GraftEngine *engine, const char *name);
 
+// Writes what editors want to know into a folder, which is made: LuaCATS files
+// (`---@meta`) for lua-language-server with the `graft` module, a file for each
+// module of scripts and natives, and the C structs that natives use. Scripts
+// below the roots are described whether or not they are loaded; none is run.
+// With `keep` the files are written again at the safe points after changes,
+// until the engine closes or another folder is kept; what fails then is told by
+// an ERROR event. A file is replaced as a whole, and only when its contents
+// differ; files there that Graft wrote and that nothing needs any more are
+// removed, others are never touched. GRAFT_EARG for no folder, or one where
+// scripts are looked for, unless its name begins with a dot; GRAFT_EIO when it
+// cannot be written or holds another's file of such a name; GRAFT_ERUN inside a
+// transaction; GRAFT_ENOMEM. `error` may be NULL.
+GRAFT_API GraftStatus graft_engine_types(GraftEngine *engine,
+                                         const char *folder, bool keep,
+                                         GraftError *error);
+
 // Makes another backing active: "native", "script", a version number, or
 // "auto" for the highest layer. GRAFT_ENOTFOUND lists what there is,
 // GRAFT_EARG says what can be given, GRAFT_ENOMEM.

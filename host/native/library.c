@@ -90,6 +90,7 @@ static bool add_entry(Library *self, const LayoutFunction *function) {
       .name = registry_name(&self->arena, function->name, stem),
       .symbol = function->name,
       .code = (GraftNative)(uintptr_t)address,
+      .type = function->type,
       .file = function->file,
       .line = function->line,
   };

@@ -23,6 +23,7 @@ typedef struct LibraryEntry {
   GraftNative code;     // in the opened object
   Signature *signature; // or NULL, and then
   const char *why_not;  // "parameter 1 is union Body by value"
+  const Type *type;     // KIND_FUNCTION, in library_types
   const char *file;     // as the compiler was given it, made absolute
   int line;
 } LibraryEntry;
