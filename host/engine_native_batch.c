@@ -255,6 +255,8 @@ static bool is_text_of(const NativeText *text, const WorkerFile *file) {
 static bool is_stale(const NativeHold *hold, const WorkerResult *result) {
   for (size_t i = 0; i < result->count; i++) {
     const WorkerFile *file = &result->files[i];
+    bool was_read = file->status == GRAFT_OK || file->status == GRAFT_ESYNTAX;
+    if (!was_read) continue;
     for (const NativeText *text = hold->texts; text != NULL;
          text = text->next) {
       if (strcmp(text->path, file->path) == 0 && !is_text_of(text, file)) {

@@ -383,7 +383,7 @@ static void undo_inside(NativeChange *self) {
 }
 
 GraftStatus native_change_switch(NativeChange *self, GraftError *error) {
-  if (self == NULL) return GRAFT_OK;
+  if (self == NULL || self->steps.count == 0) return GRAFT_OK;
   Natives *natives = self->natives;
   self->first_swap = natives->engine->swaps.count;
   if (!list_switches(self)) return error_memory(error);
@@ -557,7 +557,7 @@ static void commit_step(NativeChange *self, NativeStep *step) {
 }
 
 void native_change_commit(NativeChange *self) {
-  if (self == NULL) return;
+  if (self == NULL || self->steps.count == 0) return;
   Natives *natives = self->natives;
   pthread_mutex_lock(&natives->state_lock);
   storage_change_keep(self->storage);
