@@ -85,7 +85,9 @@ return function(vm)
       if n == 60 then early = resident(game.program) end
     end
     local grown = resident(game.program) - early
-    assert.is_true(grown < 4 * 1024 * 1024, "grown by " .. grown)
+    -- A sanitizer keeps what was freed for a while.
+    local most = engine.path:find("asan", 1, true) and 512 or 4
+    assert.is_true(grown < most * 1024 * 1024, "grown by " .. grown)
     game:stop()
   end)
 

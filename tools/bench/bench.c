@@ -292,6 +292,7 @@ int main(int argc, char **argv) {
     bench_add_call(&bench);
     bench_add_state(&bench);
     bench_add_native(&bench);
+    bench_add_live(&bench);
     bench_add_unit(&bench);
     bench_add_patch(&bench);
     bench_add_sweep(&bench);

@@ -54,6 +54,7 @@ _Noreturn void bench_fail(const char *format, ...)
 void bench_add(Bench *self, const BenchCase *added);
 
 // The files of cases: each adds its own.
+void bench_add_live(Bench *self);
 void bench_add_native(Bench *self);
 void bench_add_registry(Bench *self);
 void bench_add_call(Bench *self);
