@@ -82,7 +82,8 @@ static void push_first_failure(lua_State *L, const GraftReport *report) {
 static int reload(lua_State *L) {
   const char *path = luaL_optstring(L, 1, NULL);
   GraftEngine *engine = module_engine(L);
-  if (path != NULL && engine_find_file(engine, path) == NULL) {
+  if (path != NULL && engine_find_file(engine, path) == NULL &&
+      !engine_has_native_file(engine, path)) {
     lua_pushnil(L);
     lua_pushfstring(L, "%s is not a file that was loaded", path);
     return 2;

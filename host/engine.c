@@ -472,6 +472,11 @@ GraftStatus graft_engine_natives(GraftEngine *engine, const char *path,
   return status;
 }
 
+bool engine_has_native_file(GraftEngine *self, const char *path) {
+  return self->natives != NULL &&
+         natives_find_file(self->natives, engine_plain_path(path)) != NULL;
+}
+
 // C files that came into watched folders while there were no natives.
 void engine_load_new_sources(GraftEngine *self) {
   if (!atomic_exchange(&self->new_sources, false)) return;

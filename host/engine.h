@@ -298,6 +298,8 @@ GraftStatus engine_compile_unit(GraftEngine *self, const GraftUnitDesc *desc,
 
 // engine.c: modules are looked for among such slots. False: out of memory.
 bool engine_note_native(GraftEngine *self, GraftFn *fn);
+// Whether a C file of this path was compiled.
+bool engine_has_native_file(GraftEngine *self, const char *path);
 void engine_load_new_sources(GraftEngine *self);
 // Makes Lua see the swaps that were noted, up to the first that fails.
 GraftStatus engine_exchange_swaps(GraftEngine *self, GraftError *error);

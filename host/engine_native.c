@@ -143,6 +143,10 @@ void natives_close(Natives *self) {
   for (size_t i = 0; i < self->symbol_list.count; i++) {
     free_symbol(allocator, self->symbol_list.items[i]);
   }
+  for (size_t i = 0; i < self->headers.count; i++) {
+    memory_free(allocator, self->headers.items[i]);
+  }
+  memory_free(allocator, self->headers.items);
   natives_clear_batches(self);
   memory_free(allocator, self->files.items);
   memory_free(allocator, self->symbol_list.items);

@@ -162,6 +162,7 @@ typedef struct Natives {
   ARRAY(NativeFile *) files; // adding: under the mutex
   Map by_path;               // → NativeFile; under the mutex
   Map symbols;               // key → NativeSymbol
+  ARRAY(char *) headers;     // that are watched by themselves
   ARRAY(NativeSymbol *) symbol_list;
   NativeObject *objects; // all that are placed
   NativeHold hold;       // under the mutex
@@ -253,6 +254,8 @@ GraftStatus natives_submit(Natives *self, const NativeText *texts, size_t count,
 // Compiles once more what was read while it was being saved. Cheap when there
 // is nothing. Any thread.
 void natives_retry(Natives *self);
+// Watches the headers of a file that the roots do not deliver.
+void natives_watch_headers(Natives *self, const WorkerFile *file);
 // With the mutex held: brings what was compiled to the host thread.
 void natives_take_queue(Natives *self);
 
@@ -376,6 +379,10 @@ bool natives_reach_lua(const Natives *self);
 bool natives_has_sources(const char *path);
 // Compiles and loads a .c file, or all of a folder, those that can be.
 GraftStatus natives_load(Natives *self, const char *path, GraftError *error);
+
+// Compiles what is on disk now, of this file or of all, and waits for it; the
+// next transaction takes it. NULL-safe.
+void natives_reload(Natives *self, const char *path);
 
 // --- engine_native_version.c -------------------------------------------------
 

@@ -389,6 +389,48 @@ void natives_clear_batches(Natives *self) {
 }
 
 // ---------------------------------------------------------------------------
+// Headers elsewhere
+// ---------------------------------------------------------------------------
+
+// Whether a watched root delivers the file.
+static bool is_delivered(const GraftEngine *self, const char *header) {
+  if (!has_ending(header, ".h") && !has_ending(header, ".c")) return false;
+  for (size_t i = 0; i < self->roots.count; i++) {
+    const char *root = self->roots.items[i].path;
+    char absolute[PATH_MAX];
+    if (realpath(*root != '\0' ? root : ".", absolute) == NULL) continue;
+    size_t size = strlen(absolute);
+    if (strncmp(header, absolute, size) == 0 && header[size] == '/') {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool is_watched(const Natives *self, const char *header) {
+  for (size_t i = 0; i < self->headers.count; i++) {
+    if (strcmp(self->headers.items[i], header) == 0) return true;
+  }
+  return false;
+}
+
+void natives_watch_headers(Natives *self, const WorkerFile *file) {
+  GraftEngine *engine = self->engine;
+  for (size_t i = 0; engine->watch != NULL && i < file->header_count; i++) {
+    const char *header = file->headers[i];
+    if (is_delivered(engine, header) || is_watched(self, header)) continue;
+    char **place = ARRAY_PUSH(self->allocator, &self->headers);
+    if (place == NULL) return; // it is tried again with the next object
+    *place = memory_copy_string(self->allocator, header, strlen(header));
+    if (*place == NULL) {
+      self->headers.count--;
+      return;
+    }
+    watch_add_root(engine->watch, header, NULL);
+  }
+}
+
+// ---------------------------------------------------------------------------
 // Batches
 // ---------------------------------------------------------------------------
 

@@ -207,6 +207,32 @@ static GraftStatus wait_for_job(Natives *self, GraftError *error) {
   return error_set(error, GRAFT_ERUN, "interrupted");
 }
 
+// One file as it is on disk; one that is gone counts as that.
+static GraftStatus reload_file(Natives *self, const NativeFile *file,
+                               GraftError *error) {
+  GraftEngine *engine = self->engine;
+  NativeText text = {.path = file->path, .root = file->root};
+  text.text = engine_read_file(engine, file->path, &text.size, error);
+  if (text.text == NULL) return error->status;
+  engine_prime(engine, file->path, text.text, text.size);
+  GraftStatus status = natives_submit(self, &text, 1, error);
+  memory_free(self->allocator, text.text);
+  return status;
+}
+
+void natives_reload(Natives *self, const char *path) {
+  for (size_t i = 0; self != NULL && i < self->files.count; i++) {
+    const NativeFile *file = self->files.items[i];
+    if (path != NULL && strcmp(file->path, path) != 0) continue;
+    GraftError error;
+    GraftStatus status = reload_file(self, file, &error);
+    if (status < 0 && status != GRAFT_ENOTFOUND) {
+      engine_emit_error(self->engine, &error);
+    }
+  }
+  if (self != NULL) wait_for_job(self);
+}
+
 GraftStatus natives_load(Natives *self, const char *path, GraftError *error) {
   Sources sources = {.allocator = self->allocator};
   find_sources(&sources, path);

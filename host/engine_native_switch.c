@@ -547,6 +547,7 @@ static void commit_step(NativeChange *self, NativeStep *step) {
     }
   }
   if (step->partial) return;
+  if (worker != NULL) natives_watch_headers(natives, worker);
   if (object != NULL) native_object_retain(object);
   file->object = object;
   if (before == NULL && object != NULL) link_construct(object->link);

@@ -370,7 +370,11 @@ int graft_engine_reload(GraftEngine *engine, const char *path,
   if (engine_is_busy(engine)) return 0;
   Plan *planned = NULL;
   if (path != NULL) path = engine_plain_path(path);
-  bool complete = plan_files(engine, path, &planned);
+  natives_reload(engine->natives, path);
+  bool complete = true;
+  if (path == NULL || !native_is_source(path)) {
+    complete = plan_files(engine, path, &planned);
+  }
   Plan *plans = take_queue(engine);
   Plan **last = &plans;
   while (*last != NULL) last = &(*last)->next;

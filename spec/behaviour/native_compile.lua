@@ -149,4 +149,35 @@ int world_get(void) { return 1; }
     assert.equal(0, game.program:count("err", "^Delete "))
     game:stop()
   end)
+
+  it("headers elsewhere, and of other names, are watched too", function()
+    local game = start({
+      ["natives/world.c"] = '#include "../shared/size.h"\n#include "more.inc"\n'
+        .. "int world_get(void) { return SIZE * 10 + MORE; }\n",
+      ["shared/size.h"] = "#define SIZE 1\n",
+      ["natives/more.inc"] = "#define MORE 1\n" })
+    game:shows("world.get()", 11)
+    game:write("shared/size.h", "#define SIZE 2\n")
+    game:shows("world.get()", 21)
+    game:write("natives/more.inc", "#define MORE 2\n")
+    game:shows("world.get()", 22)
+    game:stop()
+  end)
+
+  it("graft.reload takes natives that are not watched", function()
+    local folder = natives.prepare { sources = { ["natives/world.c"] = one,
+      ["main.lua"] = [[
+local graft = require "graft"
+local world = require "world"
+print(world.get())
+local file = assert(io.open("natives/world.c", "w"))
+file:write("int world_get(void) { return 2; }\n")
+file:close()
+print(#assert(graft.reload("natives/world.c")).updated, world.get())
+]] } }
+    local program = engine.run(vm, { "--no-watch", "--natives", "natives",
+      "main.lua" }, { cwd = folder.path,
+      env = { XDG_CACHE_HOME = folder:at "cache" } })
+    assert.equal("1\n1\t2\n", program.text.out)
+  end)
 end
