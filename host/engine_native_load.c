@@ -230,7 +230,10 @@ void natives_reload(Natives *self, const char *path) {
       engine_emit_error(self->engine, &error);
     }
   }
-  if (self != NULL) wait_for_job(self);
+  GraftError error;
+  if (self != NULL && wait_for_job(self, &error) < 0) {
+    engine_emit_error(self->engine, &error);
+  }
 }
 
 GraftStatus natives_load(Natives *self, const char *path, GraftError *error) {
