@@ -200,6 +200,7 @@ void engine_show_swaps(GraftEngine *self) {
   }
   self->swaps.count = kept;
   self->showing_swaps = false;
+  engine_tell_conformed(self);
 }
 
 // Of calls by typed handles, which nobody else is told of. New code that such a
@@ -337,6 +338,7 @@ void graft_engine_close(GraftEngine *engine) {
   memory_free(&allocator, self->libraries.items);
   memory_free(&allocator, self->roots.items);
   memory_free(&allocator, self->swaps.items);
+  memory_free(&allocator, self->conformed.items);
   memory_free(&allocator, self->native_slots.items);
   pthread_cond_destroy(&self->changed);
   pthread_mutex_destroy(&self->mutex);
@@ -692,6 +694,15 @@ void graft_engine_interrupt(GraftEngine *engine) {
 
 GraftFn *graft_engine_fn(GraftEngine *engine, const char *name) {
   return registry_add(engine->registry, name);
+}
+
+size_t graft_engine_fn_count(const GraftEngine *engine) {
+  return registry_count(engine->registry);
+}
+
+GraftFn *graft_engine_fn_at(const GraftEngine *engine, size_t index) {
+  if (index >= registry_count(engine->registry)) return NULL;
+  return registry_at(engine->registry, index);
 }
 
 GraftFn *graft_engine_find(GraftEngine *engine, const char *name) {

@@ -77,6 +77,14 @@ typedef struct EngineRoot {
   char *only;      // the one file that is watched, or NULL
 } EngineRoot;
 
+// Whom a host wants told of a slot.
+typedef struct EngineConformed {
+  GraftFn *fn;
+  void (*callback)(void *context, GraftFn *fn); // NULL: ended
+  void *context;
+  uint32_t told; // the active version then, 0 for none
+} EngineConformed;
+
 // A slot whose active backing is of another kind now.
 typedef struct EngineSwap {
   GraftFn *fn;
@@ -130,12 +138,14 @@ struct GraftEngine {
   bool stopped;       // the host looks at an error (T4)
   bool missed_break;  // it was told that it cannot be asked
   bool showing_swaps;
+  bool telling_conformed;
   bool pinning;            // a backing is being chosen by hand
   const char *reverting;   // the function whose old version is being put back
   ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done
   bool undoing;            // slots are put back, which is no swap
   bool has_listeners;      // a script has asked for events
   struct Types *types;     // for editors, kept up to date; or NULL
+  ARRAY(EngineConformed) conformed;
   // Called with each event before desc.on_event; true: it has been shown.
   bool (*on_lua_event)(GraftEngine *engine, const GraftEvent *event);
 };
@@ -234,6 +244,10 @@ GraftStatus engine_open(const GuestDesc *guest, GraftEngine **engine,
 // engine_types.c: writes the types for editors again, if they are to be kept
 // and something has changed.
 void engine_refresh_types(GraftEngine *self);
+
+// engine_values.c: after a transaction, tells the host of slots that have
+// another version now.
+void engine_tell_conformed(GraftEngine *self);
 
 // engine_view.c
 void engine_init_views(GraftEngine *self);

@@ -218,6 +218,33 @@ GRAFT_API GraftNative graft_fn_pointer(GraftFn *fn, const char *signature,
 // Host thread; cannot fail.
 GRAFT_API void graft_fn_info(const GraftFn *fn, GraftInfo *info);
 
+// An implementation that a slot has or had. Texts are borrowed until the slot
+// changes, and NULL where there are none.
+typedef struct GraftBacking {
+  const char *kind;      // "native" or "script"
+  const char *layer;     // as in GraftInfo
+  int mod;               //
+  uint32_t version;      //
+  const char *file;      //
+  int line;              //
+  const char *signature; // of a native
+  const char *why_not;   // why a native cannot be called with values
+  const char *source;    // of a script: "function … end", not terminated
+  size_t source_size;    //
+} GraftBacking;
+
+// The backings that a slot has now, the highest layer first. The second returns
+// false when `index` is out of range. Host thread.
+GRAFT_API size_t graft_fn_backing_count(const GraftFn *fn);
+GRAFT_API bool graft_fn_backing(const GraftFn *fn, size_t index,
+                                GraftBacking *backing);
+
+// The last 16 versions of a slot, the oldest first, for graft_engine_rollback
+// and _swap. As above.
+GRAFT_API size_t graft_fn_history_count(const GraftFn *fn);
+GRAFT_API bool graft_fn_history(const GraftFn *fn, size_t index,
+                                GraftBacking *version);
+
 // ---------------------------------------------------------------------------
 // Units: Lua source as sets of functions that can be filtered and merged
 // ---------------------------------------------------------------------------
@@ -696,8 +723,9 @@ GRAFT_API GraftStatus graft_engine_rollback(GraftEngine *engine,
                                             GraftError *error);
 
 // Makes the call of a script that runs now raise "interrupted" at its next VM
-// instruction, as Ctrl-C does in the stock interpreter, and graft_engine_natives
-// and _watch stop waiting for the compiler. Does nothing between calls. May be called from a signal handler of the engine's thread.
+// instruction, as Ctrl-C does in the stock interpreter, and
+// graft_engine_natives and _watch stop waiting for the compiler. Does nothing
+// between calls. May be called from a signal handler of the engine's thread.
 GRAFT_API void graft_engine_interrupt(GraftEngine *engine);
 
 // Patches the functions that a unit keeps into the scripts of their modules,
@@ -735,6 +763,32 @@ GRAFT_API GraftFn *graft_engine_fn(GraftEngine *engine, const char *name);
 // The slot if it has a backing, else NULL.
 GRAFT_API GraftFn *graft_engine_find(GraftEngine *engine, const char *name);
 
+// All slots, in the order in which they were added: those too that have no
+// backing (their kind is "none"). There are never fewer.
+//
+//   for (size_t i = 0; i < graft_engine_fn_count(engine); i++) {
+//     GraftInfo info;
+//     graft_fn_info(graft_engine_fn_at(engine, i), &info);
+//     printf("%s: %s\n", info.name, info.kind);
+//   }
+GRAFT_API size_t graft_engine_fn_count(const GraftEngine *engine);
+
+// NULL when `index` is out of range.
+GRAFT_API GraftFn *graft_engine_fn_at(const GraftEngine *engine, size_t index);
+
+// Who still has code of a function that another version has superseded.
+typedef struct GraftOldCode {
+  int running;  // calls, suspended ones too
+  int closures; // that are held
+} GraftOldCode;
+
+// Counts that by a walk over all that is alive, as long as a sweep takes; a
+// name that nothing is known of has none. GRAFT_ERUN when the lua_State was
+// closed, GRAFT_ENOMEM.
+GRAFT_API GraftStatus graft_engine_old_code(GraftEngine *engine,
+                                            const char *name, GraftOldCode *old,
+                                            GraftError *error);
+
 // Writes what editors want to know into a folder, which is made: LuaCATS files
 // (`---@meta`) for lua-language-server with the `graft` module, a file for each
 // module of scripts and natives, and the C structs that natives use. Scripts
@@ -756,6 +810,54 @@ GRAFT_API GraftStatus graft_engine_types(GraftEngine *engine,
 // GRAFT_EARG says what can be given, GRAFT_ENOMEM.
 GRAFT_API GraftStatus graft_engine_swap(GraftEngine *engine, const char *name,
                                         const char *backing, GraftError *error);
+
+// ---------------------------------------------------------------------------
+// Values, cleanups, and what is derived from functions
+// ---------------------------------------------------------------------------
+//
+// A host keeps a table of prices that it had a function compute, and makes it
+// anew when that function has new code:
+//
+//   static void compute_prices(void *context, GraftFn *fn) {
+//     Prices *prices = context;
+//     for (int i = 0; i < 3; i++) prices->of[i] = price_of(fn, i);
+//   }
+//
+//   compute_prices(&prices, fn);
+//   graft_fn_conform(fn, compute_prices, &prices, &error);
+
+// Calls back after each transaction that left another version of the slot
+// active, a native or a script, also by a swap, a rollback or a revert; and
+// when the last one is gone (graft_fn_info says "none"). The callback may call
+// functions, but takes no changes: it runs inside of a transaction, as
+// listeners do. `callback` NULL ends those of this slot with this context, also
+// inside of one. Host thread. GRAFT_ENOMEM.
+GRAFT_API GraftStatus graft_fn_conform(GraftFn *fn,
+                                       void (*callback)(void *context,
+                                                        GraftFn *fn),
+                                       void *context, GraftError *error);
+
+// For a native that a top-level statement of a script calls, such as one that
+// puts something on a list: calls back once, before the statement runs again or
+// when it is removed, to undo that, as graft.defer does in Lua. It is not
+// called when the engine closes. GRAFT_ERUN when no top-level statement is
+// running, GRAFT_ENOMEM; then it is never called.
+//
+//   static void add_item(const char *name) {
+//     items++;
+//     graft_engine_defer(engine, remove_item, NULL, NULL);
+//   }
+GRAFT_API GraftStatus graft_engine_defer(GraftEngine *engine,
+                                         void (*callback)(void *context),
+                                         void *context, GraftError *error);
+
+// Gives a value what the source gives it, whatever the program made of it
+// since. `name` is the module with what it shows, "ai.goblin.hp", or, after a
+// colon, with a local variable of its own, "ai.goblin:count". Tables stay the
+// same tables. GRAFT_ENOTFOUND for what no loaded script has, GRAFT_ERUN for
+// what cannot be computed again, such as the result of a call, GRAFT_ENOMEM.
+GRAFT_API GraftStatus graft_engine_reset(GraftEngine *engine, const char *name,
+                                         GraftError *error);
 
 // ---------------------------------------------------------------------------
 // State: arrays of natives that outlive their code

@@ -163,3 +163,42 @@ void graft_fn_info(const GraftFn *fn, GraftInfo *info) {
   info->file = active->file;
   info->line = active->line;
 }
+
+// ---------------------------------------------------------------------------
+// Backings and versions
+// ---------------------------------------------------------------------------
+
+static void describe(const Backing *self, GraftBacking *backing) {
+  *backing = (GraftBacking){
+      .kind = backing_kind_text(self),
+      .layer = layer_word(self->layer),
+      .mod = self->layer >= LAYER_MOD ? self->layer - LAYER_MOD : 0,
+      .version = self->version,
+      .file = self->file,
+      .line = self->line,
+      .signature = self->signature != NULL ? self->signature->text : NULL,
+      .why_not = self->why_not,
+      .source = self->source,
+      .source_size = self->source_size,
+  };
+}
+
+size_t graft_fn_backing_count(const GraftFn *fn) {
+  return fn->state.layer_count;
+}
+
+bool graft_fn_backing(const GraftFn *fn, size_t index, GraftBacking *backing) {
+  if (index >= fn->state.layer_count) return false;
+  describe(fn->state.layers[fn->state.layer_count - 1 - index], backing);
+  return true;
+}
+
+size_t graft_fn_history_count(const GraftFn *fn) {
+  return (size_t)slot_history_count(fn);
+}
+
+bool graft_fn_history(const GraftFn *fn, size_t index, GraftBacking *version) {
+  if (index >= graft_fn_history_count(fn)) return false;
+  describe(slot_history(fn, (int)index), version);
+  return true;
+}

@@ -122,6 +122,36 @@ bool defer_add(Vm *vm, lua_State *L) {
   return true;
 }
 
+// A cleanup of the host's, as a function of Lua.
+typedef struct HostCleanup {
+  void (*callback)(void *context);
+  void *context;
+  bool added;
+} HostCleanup;
+
+static int run_host_cleanup(lua_State *L) {
+  const HostCleanup *self = lua_touserdata(L, lua_upvalueindex(1));
+  self->callback(self->context);
+  return 0;
+}
+
+static void add_host_cleanup(Vm *vm, lua_State *L, void *context) {
+  HostCleanup *self = context;
+  *(HostCleanup *)lua_newuserdata(L, sizeof *self) = *self;
+  lua_pushcclosure(L, run_host_cleanup, 1);
+  self->added = defer_add(vm, L);
+}
+
+GraftStatus vm_defer(Vm *self, void (*callback)(void *context), void *context,
+                     GraftError *error) {
+  HostCleanup cleanup = {callback, context, false};
+  GraftStatus status = vm_protect(self, add_host_cleanup, &cleanup, error);
+  if (status < 0 || cleanup.added) return status;
+  return error_set(error, GRAFT_ERUN,
+                   "graft_engine_defer: no top-level statement of a watched "
+                   "script is running");
+}
+
 // ---------------------------------------------------------------------------
 // When a chunk has raised
 // ---------------------------------------------------------------------------

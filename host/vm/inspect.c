@@ -35,7 +35,8 @@ static void count_running(void *context, lua_State *L, const void *proto) {
   if (is_old(self, proto)) self->running++;
 }
 
-void inspect_old_code(Vm *vm, lua_State *L, const char *name) {
+// May raise.
+static Count count_old(Vm *vm, lua_State *L, const char *name) {
   Count count = {.vm = vm, .name = name};
   Sweep sweep;
   SweepDesc desc = sweep_describe(vm, L);
@@ -48,9 +49,31 @@ void inspect_old_code(Vm *vm, lua_State *L, const char *name) {
   int status = sweep_run(&sweep);
   sweep_clear(&sweep);
   if (status != LUA_OK) lua_error(L);
+  return count;
+}
+
+void inspect_old_code(Vm *vm, lua_State *L, const char *name) {
+  Count count = count_old(vm, L, name);
   lua_createtable(L, 0, 2);
   lua_pushinteger(L, count.running);
   lua_setfield(L, -2, "running");
   lua_pushinteger(L, count.closures);
   lua_setfield(L, -2, "closures");
+}
+
+typedef struct Inspection {
+  const char *name;
+  GraftOldCode *old;
+} Inspection;
+
+static void count_body(Vm *vm, lua_State *L, void *context) {
+  const Inspection *self = context;
+  Count count = count_old(vm, L, self->name);
+  *self->old = (GraftOldCode){count.running, count.closures};
+}
+
+GraftStatus vm_count_old(Vm *self, const char *name, GraftOldCode *old,
+                         GraftError *error) {
+  Inspection context = {name, old};
+  return vm_protect(self, count_body, &context, error);
 }

@@ -253,3 +253,7 @@ GraftStatus reset_name(Vm *vm, const char *name, GraftError *error) {
   }
   return status;
 }
+
+GraftStatus vm_reset(Vm *self, const char *name, GraftError *error) {
+  return reset_name(self, name, error);
+}

@@ -93,6 +93,18 @@ typedef void VmCallbackFailed(void *context, const GraftError *error);
 // patch.
 void vm_tell_followers(Vm *self, VmCallbackFailed *failed, void *context);
 
+// Gives a name what its source gives it (reset.h).
+GraftStatus vm_reset(Vm *self, const char *name, GraftError *error);
+
+// Registers a cleanup of the top-level statement that runs (defer.h).
+// GRAFT_ERUN when none does.
+GraftStatus vm_defer(Vm *self, void (*callback)(void *context), void *context,
+                     GraftError *error);
+
+// Who still has superseded code of a function (inspect.h).
+GraftStatus vm_count_old(Vm *self, const char *name, GraftOldCode *old,
+                         GraftError *error);
+
 // Between calls: runs the cleanups of chunks that have raised (S6). Cheap when
 // there are none. Where the host runs scripts itself nobody can tell that one
 // has raised; then they run when the file is loaded again.

@@ -110,10 +110,84 @@ static void run_break(void) {
   host_close(&host);
 }
 
+// --- Listing, conforming, cleaning up --------------------------------------
+
+static void list(GraftEngine *engine) {
+  for (size_t i = 0; i < graft_engine_fn_count(engine); i++) {
+    GraftInfo info;
+    graft_fn_info(graft_engine_fn_at(engine, i), &info);
+    printf("%s: %s\n", info.name, info.kind);
+  }
+}
+
+typedef struct Prices {
+  double of[3];
+} Prices;
+
+static double price_of(GraftFn *fn, int item) {
+  GraftValue arg = {.type = GRAFT_INTEGER, .as.integer = item};
+  GraftValue result = {.type = GRAFT_NIL};
+  graft_fn_call(fn,
+                &(GraftCall){.args = &arg,
+                             .arg_count = 1,
+                             .results = &result,
+                             .result_capacity = 1},
+                NULL);
+  return result.type == GRAFT_INTEGER ? (double)result.as.integer
+                                      : result.as.number;
+}
+
+static void compute_prices(void *context, GraftFn *fn) {
+  Prices *prices = context;
+  for (int i = 0; i < 3; i++) prices->of[i] = price_of(fn, i);
+}
+
+static GraftEngine *engine; // of the native below
+static int items;
+
+static void remove_item(void *context) {
+  (void)context;
+  items--;
+}
+
+static void add_item(const char *name) {
+  (void)name;
+  items++;
+  graft_engine_defer(engine, remove_item, NULL, NULL);
+}
+
+static const char shop[] = "local items = require 'items'\n"
+                           "items.add('bread')\nitems.add('salt')\n"
+                           "function price(item) return 2 * item end\n";
+static const char new_shop[] = "local items = require 'items'\n"
+                               "items.add('bread')\n"
+                               "function price(item) return 3 * item end\n";
+
+static void run_shop(void) {
+  Host host;
+  Prices prices;
+  host_open(&host, NULL);
+  engine = host.engine;
+  host_register(&host, "items.add", (GraftNative)add_item,
+                "void(const char *)");
+  host_write(&host, "shop.lua", shop);
+  host_require(&host, "shop");
+  GraftFn *fn = graft_engine_fn(host.engine, "shop.price");
+  compute_prices(&prices, fn);
+  graft_fn_conform(fn, compute_prices, &prices, &error);
+  CHECK("before the change", prices.of[2] == 4 && items == 2);
+  host_write(&host, "shop.lua", new_shop);
+  graft_engine_reload(host.engine, NULL, NULL);
+  CHECK("the example on conforming", prices.of[2] == 6);
+  CHECK("the example on cleanups", items == 1);
+  list(host.engine);
+  host_close(&host);
+}
+
 // --- In a host's state -----------------------------------------------------
 
 static void attach(Host *host) {
-  GraftEngine *engine = NULL;
+  engine = NULL;
   host_write(host, "scripts/physics.lua", "return {}\n");
   lua_State *L = luaL_newstate();
   luaL_openlibs(L);
@@ -265,6 +339,7 @@ static void compare(void) {
 int main(void) {
   compare();
   run_break();
+  run_shop();
   run_all();
   return check_status();
 }
