@@ -259,8 +259,7 @@ void natives_watch_headers(Natives *self, const WorkerFile *file);
 // With the mutex held: brings what was compiled to the host thread.
 void natives_take_queue(Natives *self);
 
-// --- Changes
-// ------------------------------------------------------------------
+// --- Changes -----------------------------------------------------------------
 
 typedef struct NativeStep {
   NativeFile *file;

@@ -75,10 +75,11 @@ static bool read_error_line(char *line, GraftError *error) {
 void compiler_read_error(const char *text, GraftError *error) {
   char line[1024];
   if (error == NULL) return;
-  for (const char *next = text; next != NULL;) {
+  const char *next = text;
+  do {
     next = copy_line(next, line, sizeof line);
     if (read_error_line(line, error)) return;
-  }
+  } while (next != NULL);
   compiler_first_line(text, line, sizeof line);
   if (*line != '\0') error_set(error, GRAFT_ESYNTAX, "%s", line);
 }

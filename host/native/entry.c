@@ -2,6 +2,7 @@
 //
 #include "native/entry.h"
 
+#include <assert.h>
 #include <ffi.h>
 #include <string.h>
 
@@ -74,6 +75,7 @@ static void read_words(const Signature *signature, void **args,
 static void write_struct(const Signature *signature, CallWord word,
                          void *returned) {
   size_t size = signature->result_detail->size;
+  assert(returned != NULL); // libffi has room for every struct
   if (word.pointer == NULL) {
     memset(returned, 0, size);
   } else if (word.pointer != returned) {

@@ -3,6 +3,7 @@
 //
 // The tables of an object file, checked: sections, symbols, relocations.
 
+#include <assert.h>
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -325,6 +326,7 @@ static GraftStatus read_symbols(ObjectFile *self, Tables *tables,
                                 GraftError *error) {
   GraftStatus status = find_symbols(self, tables, error);
   if (status < 0 || self->symbol_count == 0) return status;
+  assert(tables->symbols != NULL && tables->strings != NULL);
   self->symbols =
       arena_new(&self->arena, self->symbol_count * sizeof *self->symbols);
   if (self->symbols == NULL) return error_memory(error);

@@ -183,12 +183,13 @@ GraftStatus object_refer(ObjectFile *object, GraftError *error) {
   Referrer self = {.object = object, .round = 1};
   self.stamps = memory_new(object->allocator, targets * sizeof(uint32_t));
   self.places = memory_new(object->allocator, targets * sizeof(uint32_t));
-  GraftStatus status = GRAFT_OK;
+  GraftStatus status;
   if (self.stamps == NULL || self.places == NULL) {
     status = error_memory(error);
+  } else {
+    status = refer_functions(&self, error);
+    if (status == GRAFT_OK) status = refer_data(&self, error);
   }
-  if (status == GRAFT_OK) status = refer_functions(&self, error);
-  if (status == GRAFT_OK) status = refer_data(&self, error);
   memory_free(object->allocator, self.stamps);
   memory_free(object->allocator, self.places);
   memory_free(object->allocator, self.list.items);

@@ -2,6 +2,7 @@
 
 #include "native/tier.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -121,6 +122,7 @@ static void include(Run *self, const char *path) {
 // NULL when the word is another flag.
 static const char *argument(Run *self, size_t *index, const char *flag) {
   const char *word = self->desc->flags->words.items[*index];
+  assert(word != NULL);
   size_t size = strlen(flag);
   if (strncmp(word, flag, size) != 0) return NULL;
   if (word[size] != '\0') return word + size;
@@ -144,6 +146,7 @@ static void follow_flag(Run *self, size_t *index) {
     tcc_undefine_symbol(self->state, text);
   } else {
     text = self->desc->flags->words.items[*index];
+    assert(text != NULL);
     if (strcmp(text, "-funsigned-char") == 0) {
       tcc_set_options(self->state, text);
     }

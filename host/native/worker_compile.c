@@ -2,6 +2,7 @@
 //
 // One file: its text, the cache, the compiler, what the host makes of it.
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -160,6 +161,7 @@ static void text_clear(const Worker *self, Text *text) {
 }
 
 static bool text_equal(const Text *a, const Text *b) {
+  assert(a->bytes != NULL && b->bytes != NULL); // both were read
   return a->number == b->number && a->changed.tv_sec == b->changed.tv_sec &&
          a->changed.tv_nsec == b->changed.tv_nsec && a->size == b->size &&
          memcmp(a->bytes, b->bytes, a->size) == 0;

@@ -2,6 +2,7 @@
 //
 // Jobs and tasks: submitting, taking along, dropping.
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -97,6 +98,7 @@ Task *worker_next_task(Worker *self) {
 
 void job_free(Worker *self, Job *job) {
   if (job == NULL) return;
+  assert(job->tasks.count == 0 || job->tasks.items != NULL);
   for (size_t i = 0; i < job->tasks.count; i++) {
     task_release(self, job->tasks.items[i]);
   }

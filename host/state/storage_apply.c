@@ -341,8 +341,7 @@ GraftStatus storage_change_apply(StorageChange *self, StorageReport *report,
   return status;
 }
 
-// --- Undoing
-// ------------------------------------------------------------------
+// --- Undoing -----------------------------------------------------------------
 
 void storage_change_undo(StorageChange *self) {
   if (!self->is_applied) return;

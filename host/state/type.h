@@ -56,6 +56,7 @@ typedef struct TypeParameter {
 // zero.
 struct Type {
   TypeKind kind;
+  int line;           // in `file`, of its declaration
   bool is_signed;     // integer, enum
   bool is_incomplete; // struct, union, enum: only declared; size 0
   bool is_const;      // pointer: to const
@@ -66,9 +67,8 @@ struct Type {
   const char *name;   // the tag, or a base type's name: "Body", "long int"
   const char *alias;  // the typedef it is known by, or ""
   const char *file;   // where it is declared, as the compiler had it
-  int line;
-  const Type *target;        // pointee, element, result, an enum's integer
-  size_t count;              // array: elements; 0 for `[]`
+  const Type *target; // pointee, element, result, an enum's integer
+  size_t count;       // array: elements; 0 for `[]`
   const TypeMember *members; // struct, union: in order of declaration
   size_t member_count;
   const TypeEnumerator *enumerators;

@@ -81,8 +81,8 @@ local function text(value)
   return (("%%.17g"):format(value))
 end
 local function run(source)
-  local f = assert(load("local kinds, pcall = ...; return function() return pcall(function() return "
-    .. "kinds" .. source .. " end) end"))(kinds, pcall)
+  local f = assert(load("local kinds, pcall = ...; return function() "
+    .. "return pcall(function() return kinds" .. source .. " end) end"))(kinds, pcall)
   local ok, result, more
   for _ = 1, 200 do ok, result, more = f() end
   return ok, result, select("#", f())

@@ -57,8 +57,7 @@ int fixture_other(int value);
 int fixture_host(int value);
 int fixture_absent(void) __attribute__((weak));
 
-// --- Variables
-// -----------------------------------------------------------------
+// --- Variables ---------------------------------------------------------------
 
 static int calls = 40;
 int fixture_global = 4;
@@ -124,8 +123,7 @@ int fixture_local(int value) {
   return mine + (int)fixture_each;
 }
 
-// --- Constants and literals
-// ------------------------------------------------------
+// --- Constants and literals --------------------------------------------------
 
 const char *fixture_name(int index) {
   return names[index & 3];
@@ -175,8 +173,7 @@ int fixture_compound(int index) {
   return sum;
 }
 
-// --- Calls
-// -----------------------------------------------------------------------
+// --- Calls -------------------------------------------------------------------
 
 static int compare(const void *a, const void *b) {
   int x = *(const int *)a, y = *(const int *)b;
@@ -252,8 +249,7 @@ int fixture_depth(int value) {
   return value <= 0 ? 0 : 1 + fixture_depth(value - 1);
 }
 
-// --- Control
-// -----------------------------------------------------------------------
+// --- Control -----------------------------------------------------------------
 
 int fixture_switch(int value) {
   switch (value) {
@@ -316,8 +312,7 @@ int fixture_constructed(void) {
 }
 #endif
 
-// --- Through other frames
-// -----------------------------------------------------------
+// --- Through other frames ----------------------------------------------------
 
 int fixture_through(int (*callback)(int), int value) {
   int result = callback(value);

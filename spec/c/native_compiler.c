@@ -402,10 +402,8 @@ static const char *flags_of(const Folder *folder, const char *cflags,
   Flags flags;
   flags_init(&flags, &memory_default);
   *error = (GraftError){0};
-  GraftStatus status = flags_add_user(&flags, cflags, error);
-  if (status == GRAFT_OK) {
-    status = flags_add_file(&flags, folder_path(folder, "sub/deep/a.c"), root,
-                            error);
+  if (flags_add_user(&flags, cflags, error) == GRAFT_OK) {
+    flags_add_file(&flags, folder_path(folder, "sub/deep/a.c"), root, error);
   }
   text[0] = '\0';
   for (size_t i = 0; i < flags.words.count; i++) {

@@ -16,12 +16,16 @@ typedef struct Bytes {
   size_t size;
 } Bytes;
 
+// Ends the program when it cannot.
 static Bytes read_fixture(const char *name) {
   char path[600];
   snprintf(path, sizeof path, "%s/%s", FIXTURES, name);
   Bytes file = {0};
   file.bytes = read_whole_file(path, &file.size);
-  if (file.bytes == NULL) check_report(path, false, "cannot read it");
+  if (file.bytes == NULL) {
+    check_report(path, false, "cannot read it");
+    exit(check_status());
+  }
   return file;
 }
 
@@ -66,9 +70,7 @@ static void check_refused(const char *name, const void *bytes, size_t size,
 
 static void check_file(const char *name, const char *wanted) {
   Bytes file = read_fixture(name);
-  if (file.bytes != NULL) {
-    check_refused(name, file.bytes, file.size, wanted);
-  }
+  check_refused(name, file.bytes, file.size, wanted);
   free(file.bytes);
 }
 
@@ -133,8 +135,7 @@ static void check_cut(const char *name) {
   check_report(check, refused, "it was taken");
 }
 
-// --- Without memory
-// ------------------------------------------------------------
+// --- Without memory ----------------------------------------------------------
 
 static bool load_limited(long fail_at) {
   static Bytes other, first;
@@ -172,12 +173,11 @@ static bool load_limited(long fail_at) {
   return status == GRAFT_OK && memory.calls < fail_at;
 }
 
-// --- Reloads
-// ---------------------------------------------------------------------
+// --- Reloads -----------------------------------------------------------------
 
 static void check_reloads(void) {
   World world;
-  Loaded other, present = {0}, next;
+  Loaded other = {0}, present = {0}, next;
   GraftError error = {0};
   char path[2][600];
   snprintf(path[0], sizeof path[0], "%s/link/gcc-O2/first.o", FIXTURES);
@@ -209,8 +209,7 @@ static void check_reloads(void) {
   world_close(&world);
 }
 
-// --- The parts alone
-// ---------------------------------------------------------------
+// --- The parts alone ---------------------------------------------------------
 
 static void check_region(void) {
   NativeRegion *region;

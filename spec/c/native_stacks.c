@@ -110,7 +110,7 @@ static __attribute__((noinline)) int sleep_outside(int value) {
   return value + (int)read(pipe_ends[0], &byte, 1);
 }
 NATIVE int deep(int value) {
-  volatile char room[200];
+  volatile char room[200] = {0};
   room[value % 200] = 1;
   return value > 40 ? (int)syscall(SYS_getppid) : deep(value + 1) + room[0];
 }

@@ -254,7 +254,8 @@ static bool check_values(const char *from, const char *to, const char *before) {
     const Leaf *new = &new_leaves.items[i];
     const Leaf *old = find(&old_leaves, new->path);
     if (old == NULL) {
-      if (memcmp(to + new->offset, before + new->offset, new->type->size)) {
+      if (memcmp(to + new->offset, before + new->offset, new->type->size) !=
+          0) {
         return fail("touched a new member", new->path);
       }
       continue;
