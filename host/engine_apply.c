@@ -369,6 +369,10 @@ static GraftStatus replace(Transaction *self, GraftError *error) {
 
 static GraftStatus transact(Transaction *self, GraftError *error) {
   GraftStatus status = native_change_prepare(self->natives, error);
+  // Files that may have been left out of it.
+  if (self->natives != NULL && self->natives->steps.count == 0) {
+    self->natives = NULL;
+  }
   if (status == GRAFT_OK) status = replace(self, error);
   if (status == GRAFT_OK) status = native_change_switch(self->natives, error);
   if (status == GRAFT_OK) status = switch_slots(self, error);

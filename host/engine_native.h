@@ -307,6 +307,7 @@ typedef struct NativeChange {
   bool switched;                // the slots
   bool was_switched;            // also when it was undone
   bool busy;                    // a thread is inside
+  bool awaits_removal;          // of a file that another one takes over from
   ARRAY(NativeNews) news;
 } NativeChange;
 
@@ -330,8 +331,9 @@ bool native_change_has_news(const NativeChange *self);
 void native_change_times(const NativeChange *self, GraftEvent *event);
 // It is done: its files wait no more.
 void native_change_settle(NativeChange *self);
-// What was compiled becomes what files wait for. NULL-safe.
-void natives_take_plans(Natives *self);
+// What was compiled becomes what files wait for. False: nothing of it is
+// wanted, so that what waits already is as it was. NULL-safe.
+bool natives_take_plans(Natives *self);
 
 // Whether a variable that the change declares will be somewhere else.
 bool native_change_moves(const NativeChange *self, const StorageObject *object);

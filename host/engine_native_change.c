@@ -10,34 +10,42 @@
 // The files that wait
 // ---------------------------------------------------------------------------
 
-// The file's newest plan is what it waits for.
-static void take_plan(Natives *self, NativePlan *plan) {
+static bool is_broken(const NativePlan *plan) {
+  return plan->file != NULL && plan->file->status < 0;
+}
+
+// The file's newest plan is what it waits for. False: it is not wanted.
+static bool take_plan(Natives *self, NativePlan *plan) {
   NativeFile *file = natives_find_file(self, plan->path);
   if (file == NULL && plan->file != NULL) {
     file = natives_add_file(self, plan->path, ".");
   }
   if (file == NULL) { // gone before it was ever taken, or no memory
     native_plan_free(self->allocator, plan);
-    return;
+    return false;
   }
-  // The fast tier's does not take the place of one that waits for a reason.
+  // The fast tier's takes the place of a text that is mended now, but not of
+  // one that waits for another reason.
   bool fast = plan->result != NULL && plan->result->worker->tier == WORKER_FAST;
-  if (fast && file->waiting != NULL) {
+  if (fast && file->waiting != NULL && !is_broken(file->waiting)) {
     native_plan_free(self->allocator, plan);
-    return;
+    return false;
   }
   native_plan_free(self->allocator, file->waiting);
   file->waiting = plan;
+  return true;
 }
 
-void natives_take_plans(Natives *self) {
-  if (self == NULL) return;
+bool natives_take_plans(Natives *self) {
+  if (self == NULL || self->taken == NULL) return true;
+  bool any = false;
   while (self->taken != NULL) {
     NativePlan *next = self->taken->next;
     self->taken->next = NULL;
-    take_plan(self, self->taken);
+    any = take_plan(self, self->taken) || any;
     self->taken = next;
   }
+  return any;
 }
 
 static void drop_plan(Natives *self, NativeFile *file) {
@@ -246,7 +254,8 @@ static bool leave_out(NativeChange *self, const GraftError *error) {
   }
   NativeStep *step = find_step(self, error->file);
   if (step == NULL || holds_up(self, step->file)) return false;
-  reject(self->natives, step->file, error, NULL);
+  if (!self->awaits_removal) reject(self->natives, step->file, error, NULL);
+  self->awaits_removal = false;
   step->file->late = true;
   remove_step(self, (size_t)(step - self->steps.items));
   return true;

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -147,8 +148,7 @@ static GraftStatus declare(NativeChange *self, NativeStep *step,
 // ---------------------------------------------------------------------------
 
 // Whether another file of the change, or one that stays, defines it too.
-static GraftStatus check_single(const NativeChange *self,
-                                const NativeStep *step,
+static GraftStatus check_single(NativeChange *self, const NativeStep *step,
                                 const ObjectFunction *function,
                                 GraftError *error) {
   for (size_t i = 0; i < self->steps.count; i++) {
@@ -170,6 +170,8 @@ static GraftStatus check_single(const NativeChange *self,
   for (size_t i = 0; i < self->steps.count; i++) {
     if (self->steps.items[i].file == symbol->file) return GRAFT_OK;
   }
+  // A file that was renamed is gone when its grace time is over.
+  self->awaits_removal = access(symbol->file->path, F_OK) != 0;
   return error_set(error, GRAFT_EARG, "%s is defined in %s too", function->name,
                    symbol->file->path);
 }

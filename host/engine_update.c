@@ -199,14 +199,15 @@ int engine_take_plans(GraftEngine *self, Plan *plans) {
   engine_begin_safe_point(self);
   engine_show_notices(self);
   engine_show_swaps(self);
+  bool any = plans != NULL;
   while (plans != NULL) {
     Plan *next = plans->next;
     plans->next = NULL;
     take_plan(self, plans);
     plans = next;
   }
-  natives_take_plans(self->natives);
-  apply_waiting(self);
+  any = natives_take_plans(self->natives) || any;
+  if (any) apply_waiting(self);
   engine_sweep(self);
   engine_end_safe_point(self);
   self->updating = false;

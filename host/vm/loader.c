@@ -12,6 +12,7 @@
 #include "vm/proto.h"
 #include "vm/state.h"
 #include "vm/stub.h"
+#include "vm/stub_ffi.h"
 #include "vm/sweep.h"
 
 // ---------------------------------------------------------------------------
@@ -385,7 +386,10 @@ static void set_module_field(Exchange *self, lua_State *L) {
 static void prepare_exchange(Vm *vm, lua_State *L, void *context) {
   Exchange *self = context;
   set_module_field(self, L);
-  if (self->from == NULL || self->to == NULL) return;
+  if (self->from == NULL || self->to == NULL) {
+    stub_ffi_follow(vm, L, self->fn, self->to);
+    return;
+  }
   lua_State *walker = lua_newthread(L);
   self->walker_ref = vm_ref(vm, L);
   self->swept = true;

@@ -232,7 +232,7 @@ static void each_function(Vm *vm, lua_State *L,
   while (lua_next(L, -2)) {
     lua_pushnil(L);
     while (lua_next(L, -2)) {
-      visit(L, flag);
+      if (lua_isfunction(L, -1)) visit(L, flag);
       lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -279,4 +279,59 @@ static void disarm(lua_State *L, bool flag) {
 
 void stub_ffi_clear(Vm *vm, lua_State *L) {
   each_function(vm, L, disarm, false);
+}
+
+// stack: …, functions, function → …, functions. Its code goes, or comes back:
+// `functions` keeps it by the function meanwhile.
+static void set_armed(lua_State *L, bool armed) {
+  int function = lua_gettop(L);
+  int functions = function - 1;
+  int n = find_upvalue(L, "fn");
+  int stub = find_upvalue(L, "stub");
+  lua_pushvalue(L, function);
+  lua_rawget(L, functions); // stack: …, functions, function, kept code or nil
+  bool is_armed = lua_isnil(L, -1);
+  if (n == 0 || stub == 0 || armed == is_armed) {
+    lua_settop(L, functions);
+    return;
+  }
+  lua_pushvalue(L, function);
+  if (armed) {
+    lua_pushnil(L);
+  } else {
+    lua_getupvalue(L, function, n);
+    lua_getupvalue(L, function, stub);
+    lua_replace(L, function + 1);
+  }
+  lua_rawset(L, functions); // stack: …, functions, function, code
+  proto_unlock_cell(L, function, n);
+  lua_setupvalue(L, function, n);
+  lua_settop(L, functions);
+}
+
+void stub_ffi_follow(Vm *vm, lua_State *L, GraftFn *fn, const Backing *to) {
+  if (vm->views == NULL) return;
+  push_functions(vm, L, fn);
+  int functions = lua_gettop(L);
+  int count = 0;
+  luaL_checkstack(L, 8, "graft");
+  lua_newtable(L); // a table that is walked through takes no new keys
+  lua_pushnil(L);
+  while (lua_next(L, functions)) {
+    if (lua_isfunction(L, -1)) {
+      lua_pushvalue(L, -2);
+      lua_rawseti(L, functions + 1, ++count);
+    }
+    lua_pop(L, 1);
+  }
+  for (int i = 1; i <= count; i++) {
+    lua_rawgeti(L, functions + 1, i);
+    const void *signature = lua_touserdata(L, -1);
+    lua_pushvalue(L, functions);
+    lua_insert(L, -2);
+    lua_rawget(L, functions);
+    set_armed(L, to != NULL && to->signature == signature);
+    lua_settop(L, functions + 1);
+  }
+  lua_settop(L, functions - 1);
 }

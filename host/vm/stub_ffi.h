@@ -21,6 +21,10 @@ void stub_ffi_set_up(Vm *vm, lua_State *L);
 // False, and nothing pushed, when there is none. May raise.
 bool stub_ffi_push(Vm *vm, lua_State *L, GraftFn *fn, const Backing *backing);
 
+// The slot has no backing any more, or has one again, `to`: what is held of it
+// raises, or calls what is there, once traces are flushed. May raise.
+void stub_ffi_follow(Vm *vm, lua_State *L, GraftFn *fn, const Backing *to);
+
 // They raise from now on, once traces are flushed. Never raises.
 void stub_ffi_clear(Vm *vm, lua_State *L);
 
@@ -30,6 +34,11 @@ static inline bool stub_ffi_push(Vm *vm, lua_State *L, GraftFn *fn,
                                  const Backing *backing) {
   (void)vm, (void)L, (void)fn, (void)backing;
   return false;
+}
+
+static inline void stub_ffi_follow(Vm *vm, lua_State *L, GraftFn *fn,
+                                   const Backing *to) {
+  (void)vm, (void)L, (void)fn, (void)to;
 }
 
 #endif
