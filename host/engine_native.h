@@ -6,8 +6,9 @@
 // become a transaction.
 //
 //   engine_native.c         opens and closes; files, objects, symbols
-//   engine_native_batch.c   watcher and worker threads: what changed → compiler
-//                           → results, together with the scripts of one save
+//   engine_native_intake.c  watcher thread: what changed goes to the compiler
+//   engine_native_batch.c   worker threads: results, together with the scripts
+//                           of the same save
 //   engine_native_load.c    a folder of .c files at the start
 //   engine_native_change.c  a change: the files that wait, rejecting, settling
 //   engine_native_link.c    where variables lie, objects are placed
@@ -238,6 +239,14 @@ void *natives_find_api(Natives *self, const char *name);
 // --- engine_native_batch.c ---------------------------------------------------
 
 bool native_is_source(const char *path);
+// NULL when out of memory.
+NativePlan *native_plan_new(const GraftAllocator *allocator, const char *path);
+// With the mutex held: what is being compiled. A text that is held takes the
+// place of an older one; all that is held is submitted as one job, so that what
+// was at work goes along.
+bool natives_hold_text(Natives *self, const NativeText *text);
+void natives_drop_text(Natives *self, const char *path);
+GraftStatus natives_submit_hold(Natives *self, GraftError *error);
 // On one of the engine's own threads: remembers it.
 void natives_note_thread(Natives *self);
 // Asks whether anybody is in this code; GRAFT_OK and the answer.

@@ -81,9 +81,14 @@ static void wait_for_optimised(Live *self) {
   graft_engine_update(self->project->engine, NULL);
 }
 
-static Live *open_live(int functions, bool no_tcc) {
+static Live *new_live(void) {
   Live *self = memory_new(&memory_default, sizeof *self);
-  if (self == NULL) bench_fail("out of memory");
+  if (self != NULL) return self;
+  bench_fail("out of memory");
+}
+
+static Live *open_live(int functions, bool no_tcc) {
+  Live *self = new_live();
   GraftEngineDesc desc = {.no_tcc = no_tcc};
   self->project = project_new_with(&desc);
   setenv("XDG_CACHE_HOME", self->project->folder, 1);
