@@ -290,7 +290,8 @@ static void release_old(PatchedFile *file) {
 }
 
 GraftStatus patcher_commit(Patcher *self, GraftError *error) {
-  GraftStatus status = defer_commit(self, error);
+  GraftStatus status = replace_watch(self, error);
+  if (status == GRAFT_OK) status = defer_commit(self, error);
   if (status < 0) return status;
   self->committed = true;
   for (size_t i = 0; i < self->files.count; i++) {

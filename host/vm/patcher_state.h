@@ -92,6 +92,7 @@ struct Patcher {
   PointerMap patched;   // prototypes of the patched scripts → ScriptProto
   PointerFilter filter; // the same
   bool *stale;          // by pair
+  int watched;          // pairs up to this one that remnants know (remnant.h)
   size_t reference_count;
   int journal_ref;
   int journal_count;
@@ -136,6 +137,9 @@ void install_commit(PatchedFile *file);
 
 // replace.c
 GraftStatus replace_closures(Patcher *self, GraftError *error);
+// With the commit: what was replaced is old from now on, where the collector is
+// to tell who holds it still (remnant.h).
+GraftStatus replace_watch(Patcher *self, GraftError *error);
 void replace_undo(Patcher *self);
 // What Graft holds itself: for SweepDesc.begin of a sweep along references.
 void replace_offer(void *context, Sweep *sweep, lua_State *L);

@@ -40,7 +40,8 @@ void remnant_init(struct Vm *vm, lua_State *L);
 // Stops watching. May be called when the state has closed.
 void remnant_clear(struct Vm *vm);
 
-// stack: …, old closure, new closure. May raise. Leaves the stack as it was.
+// stack: …, old closure, new closure. Only when the new one is there for good
+// and has all its variables. May raise. Leaves the stack as it was.
 void remnant_add(struct Vm *vm, lua_State *L);
 // The closure on top is not old after all; pops it.
 void remnant_remove(struct Vm *vm, lua_State *L);

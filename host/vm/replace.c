@@ -258,10 +258,11 @@ static bool concerns(void *context, const void *proto) {
   return false;
 }
 
-// stack: old closure, new closure
+// stack: old closure, new closure. Before the commit nothing is old for good:
+// the transaction may be undone, and new closures may turn out to lack a
+// variable (replace_watch).
 static void note_remnant(Patcher *self, lua_State *L) {
-  bool watched = self->is_spread || self->vm->remnant.active;
-  if (watched) remnant_add(self->vm, L);
+  if (self->committed) remnant_add(self->vm, L);
 }
 
 static bool judge(void *context, lua_State *L, const void *proto) {
@@ -631,12 +632,30 @@ void patcher_count_orphans(Patcher *self) {
   if (sweep_run(&self->sweep) != LUA_OK) lua_pop(self->vm->L, 1);
 }
 
+static void watch_pairs(Vm *vm, lua_State *L, void *context) {
+  Patcher *self = context;
+  while (self->watched < self->sweep.pair_count) {
+    int pair = self->watched + 1;
+    sweep_push_pair(&self->sweep, L, pair);
+    if (!self->stale[pair]) remnant_add(vm, L);
+    lua_pop(L, 2);
+    self->watched = pair;
+  }
+}
+
+GraftStatus replace_watch(Patcher *self, GraftError *error) {
+  bool wanted = self->is_spread || self->vm->remnant.active;
+  if (!wanted || !self->swept) return GRAFT_OK;
+  return vm_protect(self->vm, watch_pairs, self, error);
+}
+
 // No closure that was replaced is old any more.
-static void remove_remnants(Patcher *self) {
+static void unwatch(Patcher *self) {
   lua_State *L = self->vm->L;
   if (!lua_checkstack(L, 8)) return;
-  for (int pair = 1; pair <= self->sweep.pair_count; pair++) {
-    sweep_push_pair(&self->sweep, L, pair);
+  for (; self->watched > 0; self->watched--) {
+    if (self->stale[self->watched]) continue;
+    sweep_push_pair(&self->sweep, L, self->watched);
     lua_pop(L, 1);
     remnant_remove(self->vm, L);
   }
@@ -646,7 +665,7 @@ void replace_undo(Patcher *self) {
   for (size_t i = 0; i < self->files.count; i++)
     uninstall_unit(self->files.items[i]);
   if (!self->swept || self->sweep.pair_count == 0) return;
-  remove_remnants(self);
+  unwatch(self);
   replace_spread_end(self);
   sweep_reverse(&self->sweep, self->stale, false);
   self->sweep.desc.L = self->vm->L;
