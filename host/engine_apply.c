@@ -15,6 +15,7 @@ typedef struct Transaction {
   const EngineFiles *files;
   NativeChange *natives; // NULL: none
   EngineSlots slots;
+  bool news; // there is something to report
   uint64_t sweep_ns;
   uint64_t start_ns;
 } Transaction;
@@ -312,7 +313,7 @@ static void keep_history(EngineFile *file) {
 }
 
 static GraftStatus commit(Transaction *self, GraftError *error) {
-  bool news = has_news(self);
+  self->news = has_news(self);
   GraftStatus status = GRAFT_OK;
   if (self->patcher != NULL) status = patcher_commit(self->patcher, error);
   if (status < 0) return status;
@@ -322,7 +323,7 @@ static GraftStatus commit(Transaction *self, GraftError *error) {
     engine_set_unit(self->engine, self->files->items[i],
                     self->files->items[i]->script->unit);
   }
-  if (!news) return GRAFT_OK;
+  if (!self->news) return GRAFT_OK;
   if (self->patcher != NULL) patcher_count_orphans(self->patcher);
   emit_all(self);
   if (self->natives == NULL || !self->natives->natives->loading) {
@@ -391,7 +392,7 @@ static void keep_sweep(Transaction *self) {
   if (patcher_is_spread(self->patcher)) {
     engine_begin_sweep(self->engine, self->patcher, self->sweep_ns);
     self->patcher = NULL;
-  } else if (at_once != NULL) {
+  } else if (at_once != NULL && self->news) {
     engine_emit(
         self->engine,
         &(GraftEvent){.kind = GRAFT_EVENT_SWEEP,

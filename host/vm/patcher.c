@@ -294,14 +294,15 @@ GraftStatus patcher_commit(Patcher *self, GraftError *error) {
   if (status == GRAFT_OK) status = defer_commit(self, error);
   if (status < 0) return status;
   self->committed = true;
+  bool saw_all = self->swept && !self->is_spread;
   for (size_t i = 0; i < self->files.count; i++) {
     PatchedFile *file = self->files.items[i];
     if (self->is_spread) replace_spread_copy(self, file);
     release_old(file);
     begin_probation(file);
-    if (!self->is_spread) script_prune_chunks(file->patch.script);
+    if (saw_all) script_prune_chunks(file->patch.script);
   }
-  if (!self->is_spread) script_free_unseen(self->vm);
+  if (saw_all) script_free_unseen(self->vm);
 #if VM_LUAJIT
   luaJIT_setmode(self->vm->main, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
 #endif

@@ -573,7 +573,20 @@ static GraftStatus put_back_stale(Patcher *self, GraftError *error) {
                           : vm_take_error(self->vm->L, status, error);
 }
 
-GraftStatus replace_closures(Patcher *self, GraftError *error) {
+// Lines may have moved, and comments changed, but no code did, nor is a closure
+// behind.
+static bool replaces_nothing(const Patcher *self) {
+  for (size_t i = 0; i < self->files.count; i++) {
+    const PatchedFile *file = self->files.items[i];
+    if (!diff_is_empty(file->patch.diff)) return false;
+    for (int k = 0; k < file->patch.unit->definition_count; k++) {
+      if (file->rework[k]) return false;
+    }
+  }
+  return true;
+}
+
+static GraftStatus sweep(Patcher *self, GraftError *error) {
   Vm *vm = self->vm;
   GraftStatus status = vm_protect(vm, prepare, self, error);
   if (status < 0) return status;
@@ -581,6 +594,13 @@ GraftStatus replace_closures(Patcher *self, GraftError *error) {
   int lua_status = sweep_run(&self->sweep);
   if (lua_status != LUA_OK) return vm_take_error(vm->L, lua_status, error);
   self->reference_count = self->sweep.reference_count;
+  return GRAFT_OK;
+}
+
+GraftStatus replace_closures(Patcher *self, GraftError *error) {
+  Vm *vm = self->vm;
+  GraftStatus status = replaces_nothing(self) ? GRAFT_OK : sweep(self, error);
+  if (status < 0) return status;
   self->stale = memory_new(&vm->allocator, (size_t)self->sweep.pair_count + 1);
   if (self->stale == NULL) return error_memory(error);
   status = vm_protect(vm, finish, self, error);

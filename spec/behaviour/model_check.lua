@@ -9,6 +9,7 @@ local files = require "spec.support.files"
 
 -- A program has so many sequences, lest what it once loaded slows it down.
 local BATCH = 20
+local EDITS = "20"
 
 local function read(path)
   local file = assert(io.open(path, "rb"))
@@ -23,21 +24,34 @@ return function(vm)
   local count = tonumber(os.getenv "GRAFT_LONG") or 40
   local seed = tonumber(os.getenv "GRAFT_SEED") or 1
 
-  it("random edits of random programs", function()
+  -- `options` are of the program, `more` arguments of the check.
+  local function check(options, more)
     local sources = {}
     for _, name in ipairs { "check.lua", "model.lua" } do
       sources[name] = read(engine.root .. "/spec/model/" .. name)
     end
     for first = seed, seed + count - 1, BATCH do
       local folder = engine.project(sources)
-      local result = engine.run(vm, {
-        "--no-watch", "check.lua", tostring(first),
-        tostring(math.min(BATCH, seed + count - first)),
-      }, { cwd = folder.path, deadline = 300 })
+      local arguments = { "--no-watch" }
+      for _, option in ipairs(options) do
+        arguments[#arguments + 1] = option
+      end
+      for _, argument in ipairs { "check.lua", tostring(first),
+        tostring(math.min(BATCH, seed + count - first)), EDITS, more } do
+        arguments[#arguments + 1] = argument
+      end
+      local result = engine.run(vm, arguments,
+        { cwd = folder.path, deadline = 300 })
       files.remove_all()
       if result.status ~= 0 or not result.text.out:find "done\n$" then
         error(result.text.out .. result.text.err:sub(-2000))
       end
     end
+  end
+
+  it("random edits of random programs", function() check {} end)
+
+  it("the same, with a sweep that is spread over safe points", function()
+    check({ "--sweep-budget", "1" }, "budget")
   end)
 end

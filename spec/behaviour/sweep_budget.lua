@@ -370,6 +370,19 @@ for _ = 1, 1000 do graft.update() end
 equal("old", far[29000].g())
 equal(m.f, far[29000].f)
 ]])
+    case("T2: what was undone is not taken for old later", [[
+local f = m.f
+follow(change("m", "return helper()", 'return "new"'))
+edit("m", 'return "new"', 'return "newer"')
+edit("m", "return M\n", "error 'no'\nreturn M\n")
+equal(nil, (graft.reload()))
+for _ = 1, 6 do
+  collectgarbage()
+  for _ = 1, 1000 do graft.update() end
+end
+equal("new", f())
+equal(m.f, f)
+]])
     case("T5: a rollback in the middle", [[
 far[29000].f = m.f
 change("m", "return helper()", 'return "new"')

@@ -3,7 +3,7 @@
 -- The model check: random programs and random edits; after each patch the
 -- live program must do what the model does. Run by the engine itself:
 --
---   engine --no-watch check.lua SEED COUNT [EDITS]
+--   engine --no-watch [--sweep-budget US] check.lua SEED COUNT [EDITS [budget]]
 --
 -- A sequence that fails is cut down: edits, then functions are left out while
 -- it still fails. The seed, the edits that are left and both last sources are
@@ -12,7 +12,8 @@
 local graft = require "graft"
 local model = require "model"
 
-local OPERATIONS = 12
+local OPERATIONS, SAFE_POINTS = 12, 30
+local BUDGET = arg[4] == "budget"
 local runs = 0
 local listeners
 
@@ -228,12 +229,18 @@ function Live:show()
   end
 end
 
--- With a sweep budget: so many safe points, at which references follow.
-local SAFE_POINTS = tonumber(os.getenv "MODEL_SAFE_POINTS") or 0
-
+-- With a budget the sweep follows from safe point to safe point, and what it
+-- has missed after collections.
 local function reload()
   local report, message = graft.reload()
-  for _ = 1, SAFE_POINTS do graft.update() end
+  local more = report
+  while BUDGET and more and more.sweeping and not more.sweep do
+    more = graft.update() or more
+  end
+  for i = 1, BUDGET and SAFE_POINTS or 0 do
+    graft.update()
+    if i % 8 == 0 then collectgarbage() end
+  end
   return report, message
 end
 
