@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -368,8 +369,28 @@ static GraftStatus give_images(NativeChange *self, NativeStep *step,
   return GRAFT_OK;
 }
 
+// The shared libraries that a file names, as `engine bind` writes it:
+//   static const char graft_library[] = "libz.so.1";
+// They stay, as those that the program was linked with.
+static GraftStatus load_libraries(const NativeStep *step, GraftError *error) {
+  const ObjectFile *object = step->product->object;
+  for (size_t i = 0; i < object_data_count(object); i++) {
+    const ObjectData *data = object_data(object, i);
+    if (strcmp(data->name, "graft_library") != 0 || data->image == NULL ||
+        memchr(data->image, '\0', data->size) == NULL) {
+      continue;
+    }
+    if (dlopen(data->image, RTLD_NOW | RTLD_GLOBAL) != NULL) continue;
+    error_set(error, GRAFT_EIO, "cannot load its library: %s", dlerror());
+    return error_at(error, step->file->path, 0, 0);
+  }
+  return GRAFT_OK;
+}
+
 static GraftStatus place(NativeChange *self, NativeStep *step,
                          GraftError *error) {
+  GraftStatus loaded = load_libraries(step, error);
+  if (loaded < 0) return loaded;
   Natives *natives = self->natives;
   NativeObject *object = memory_new(natives->allocator, sizeof *object);
   if (object == NULL) return error_memory(error);

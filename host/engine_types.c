@@ -16,6 +16,7 @@ typedef struct Gathering {
   const Types *types;
   TypesEntries entries;
   TypesStructs structs;
+  TypesModules scripts;
   bool failed; // out of memory
 } Gathering;
 
@@ -32,6 +33,9 @@ static void add_entry(Gathering *self, const TypesEntry *entry) {
 // What a script shows.
 static void add_unit(Gathering *self, const char *module,
                      const GraftUnit *unit) {
+  TypesModule *script = ARRAY_PUSH(self->types->allocator, &self->scripts);
+  if (script != NULL) *script = (TypesModule){module, unit};
+  self->failed |= script == NULL;
   for (size_t i = 0; i < unit->kept_functions.count; i++) {
     UnitRef ref = unit->kept_functions.items[i];
     const Definition *definition = &ref.origin->definitions[ref.index];
@@ -202,6 +206,7 @@ static void gather(Gathering *self) {
 static void clear_gathering(Gathering *self) {
   memory_free(self->types->allocator, self->entries.items);
   memory_free(self->types->allocator, self->structs.items);
+  memory_free(self->types->allocator, self->scripts.items);
 }
 
 // ---------------------------------------------------------------------------
@@ -274,7 +279,7 @@ static GraftStatus write_common(Types *self, const TypesText *all,
 static GraftStatus write_all(Types *self, GraftError *error) {
   Gathering found = {.types = self};
   gather(&found);
-  TypesText all = {&found.entries, &found.structs};
+  TypesText all = {&found.entries, &found.structs, &found.scripts};
   for (size_t i = 0; i < self->files.count; i++) {
     self->files.items[i]->needed = false;
   }

@@ -38,6 +38,13 @@ typedef struct TypesEntry {
 typedef ARRAY(TypesEntry) TypesEntries;   // by module and path
 typedef ARRAY(const Type *) TypesStructs; // with names, by name, each once
 
+// A script that a module's constants are read from.
+typedef struct TypesModule {
+  const char *name;
+  const GraftUnit *unit;
+} TypesModule;
+typedef ARRAY(TypesModule) TypesModules;
+
 typedef struct TypesFile {
   char *path; // below the folder
   uint64_t hash;
@@ -76,6 +83,7 @@ extern const char types_of_graft[];
 typedef struct TypesText {
   const TypesEntries *entries;
   const TypesStructs *structs;
+  const TypesModules *scripts;
 } TypesText;
 
 // The file of the module whose entries are from `first` up to `end`.

@@ -439,6 +439,61 @@ static void write_module_class(const TypesText *self, Buffer *text,
   buffer_add_text(text, "\n");
 }
 
+// What the module's table has from the start: `return {MOST = 3}`, or `local M
+// = {hp = 10}` and `return M`.
+static const Value *exported_table(const GraftUnit *unit) {
+  if (unit->return_statement < 0 || unit->statement_count == 0) return NULL;
+  int index = unit->statements[unit->return_statement].value;
+  if (index < 0) return NULL;
+  const Value *value = &unit->values[index];
+  if (value->kind != VALUE_NAME) return value;
+  for (int i = 0; i < unit->assignment_count; i++) {
+    const Assignment *assignment = &unit->assignments[i];
+    if (assignment->value >= 0 && assignment->result == 0 &&
+        path_equal(&assignment->target, &value->path)) {
+      return &unit->values[assignment->value];
+    }
+  }
+  return NULL;
+}
+
+static const char *constant_type(const char *text, size_t size) {
+  if (*text == '"' || *text == '\'' || *text == '[') return "string";
+  if (*text == 't' || *text == 'f') return "boolean";
+  if (*text == 'n') return NULL; // nil
+  bool hexadecimal = size > 1 && (text[1] == 'x' || text[1] == 'X');
+  for (size_t i = 0; i < size; i++) {
+    bool fraction = text[i] == '.' || text[i] == 'p' || text[i] == 'P';
+    fraction |= !hexadecimal && (text[i] == 'e' || text[i] == 'E');
+    if (fraction) return "number";
+  }
+  return "integer";
+}
+
+static void write_constant(Buffer *text, const GraftUnit *unit,
+                           const Field *field) {
+  const Value *value = &unit->values[field->value];
+  if (field->kind != FIELD_NAME || value->kind != VALUE_CONSTANT) return;
+  const char *source = unit_text(unit, value->range);
+  size_t size = range_size(value->range);
+  const char *type = constant_type(source, size);
+  if (type == NULL || strpbrk(field->name, "\"\\\n") != NULL) return;
+  bool plain = is_name(field->name, strlen(field->name));
+  buffer_format(text, plain ? "---@field %s %s" : "---@field [\"%s\"] %s",
+                field->name, type);
+  bool is_short = size < 40 && memchr(source, '\n', size) == NULL;
+  if (is_short) buffer_format(text, " # %.*s", (int)size, source);
+  buffer_add_text(text, "\n");
+}
+
+static void write_constants(Buffer *text, const GraftUnit *unit) {
+  const Value *table = exported_table(unit);
+  if (table == NULL || table->kind != VALUE_TABLE) return;
+  for (int i = table->first_field; i >= 0; i = unit->fields[i].next) {
+    write_constant(text, unit, &unit->fields[i]);
+  }
+}
+
 static void write_module_variable(const TypesText *self,
                                   const ModuleText *module) {
   Buffer *text = module->text;
@@ -446,6 +501,14 @@ static void write_module_variable(const TypesText *self,
   const char *variable = buffer_text(&module->variable);
   if (!module->is_function) {
     write_module_class(self, text, first->module, first->module_size);
+    const GraftUnit *unit = NULL;
+    for (size_t i = 0; i < self->scripts->count && unit == NULL; i++) {
+      const TypesModule *script = &self->scripts->items[i];
+      bool same = strlen(script->name) == first->module_size &&
+                  memcmp(script->name, first->module, first->module_size) == 0;
+      if (same) unit = script->unit;
+    }
+    if (unit != NULL) write_constants(text, unit);
     buffer_format(text, "local %s = {}\n\n", variable);
     return;
   }

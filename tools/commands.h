@@ -10,4 +10,8 @@
 // `engine types`: describes the program to editors, and says where.
 GraftStatus command_types(Program *program, GraftError *error);
 
+// `engine bind`, in bind.c: a native for each function that a C header
+// declares, and its constants as a script of the same module.
+GraftStatus command_bind(Program *program, GraftError *error);
+
 #endif

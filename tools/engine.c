@@ -68,8 +68,10 @@ int main(int argc, char **argv) {
   GraftStatus status = graft_engine_open(&desc, &program.engine, &error);
   if (status == GRAFT_OK) {
     stop_set_engine(program.engine);
-    status = options.command == COMMAND_TYPES ? command_types(&program, &error)
-                                              : run(&program, &error);
+    status = options.command == COMMAND_BIND ? command_bind(&program, &error)
+             : options.command == COMMAND_TYPES
+                 ? command_types(&program, &error)
+                 : run(&program, &error);
     stop_set_engine(NULL);
   }
   // A syntax error was shown when it was found.

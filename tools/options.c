@@ -136,6 +136,11 @@ static void set_output(Options *self, const char *value) {
   self->output = value;
 }
 
+static void set_library(Options *self, const char *value) {
+  if (*value == '\0') fail_usage("-l takes the name of a library%s", "");
+  self->library = value;
+}
+
 static void set_module(Options *self, const char *value) {
   self->module = value;
 }
@@ -221,7 +226,9 @@ static const OptionRow rows[] = {
      "keep LuaCATS files of all functions and structs\n"
      "there for editors, while the program runs",
      set_types, 0},
-    {"output", "FOLDER", "of a command: where it writes", set_output, 'o'},
+    {"output", "PATH", "of a command: where it writes", set_output, 'o'},
+    {"library", "NAME", "of engine bind: z for libz.so, or a path", set_library,
+     'l'},
     {"module", "MODULE[:FUNCTION]", "run a module, then a function of it",
      set_module, 'm'},
     {"interactive", NULL, "a prompt afterwards; the program goes on behind",
@@ -271,6 +278,7 @@ static _Noreturn void show_help(Options *self, const char *value) {
   fputs(
       "usage: engine [options] [SCRIPT [ARG...]]\n"
       "       engine types [-o FOLDER] [options] [SCRIPT]\n"
+      "       engine bind HEADER.h [-l LIBRARY] [-o FOLDER|FILE.c]\n"
       "\n"
       "Runs Lua scripts and C natives, and patches what changes on disk into\n"
       "the running program, one function at a time.\n"
@@ -280,7 +288,9 @@ static _Noreturn void show_help(Options *self, const char *value) {
   fputs(
       "\n"
       "engine types writes the LuaCATS files once and runs nothing (default\n"
-      "folder: .graft/types). A script of that name is ./types.\n"
+      "folder: .graft/types). engine bind makes a module of a C library: a\n"
+      "native for each function that its header declares, and its constants.\n"
+      "Scripts of these names are ./types and ./bind.\n"
       "\n"
       "Left alone are dot files, backup and swap files of editors, and what a\n"
       ".graftignore in a watched folder names, one pattern a line as in\n"
@@ -348,17 +358,30 @@ static void take_options(Options *self, int argc, char **argv) {
 
 // The word after the first options may be a command; its own follow.
 static void take_command(Options *self, int argc, char **argv) {
-  if (optind == argc || strcmp(argv[optind], "types") != 0) return;
-  self->command = COMMAND_TYPES;
+  if (optind == argc) return;
+  bool binds = strcmp(argv[optind], "bind") == 0;
+  if (!binds && strcmp(argv[optind], "types") != 0) return;
+  self->command = binds ? COMMAND_BIND : COMMAND_TYPES;
   self->no_watch = true;
   optind++;
   take_options(self, argc, argv);
+  if (!binds) return;
+  if (optind == argc) {
+    fail_usage("bind what? Name a header, as in engine bind zlib.h -l z%s", "");
+  }
+  self->script = argv[optind++];
+  take_options(self, argc, argv); // they may stand behind it
+  if (optind < argc)
+    fail_usage("bind takes one header, not %s too", argv[optind]);
 }
 
 void options_parse(Options *self, int argc, char **argv) {
   *self = (Options){.tick = 60, .frames = -1, .argv = argv};
   take_options(self, argc, argv);
   take_command(self, argc, argv);
+  if (self->library != NULL && self->command != COMMAND_BIND) {
+    fail_usage("-l is for engine bind%s", "");
+  }
   if (self->output != NULL && self->command == COMMAND_RUN) {
     fail_usage("-o is for a command, such as engine types -o %s", self->output);
   }

@@ -10,7 +10,7 @@
 
 enum { EXIT_SCRIPT = 1, EXIT_USAGE = 2, PATHS_MOST = 64 };
 
-typedef enum Command { COMMAND_RUN, COMMAND_TYPES } Command;
+typedef enum Command { COMMAND_RUN, COMMAND_TYPES, COMMAND_BIND } Command;
 
 typedef struct Options {
   Command command;
@@ -31,8 +31,9 @@ typedef struct Options {
   bool verbose;
   bool json;
   GraftOnError on_error;
-  const char *types;  // a folder that is kept up to date, or NULL
-  const char *output; // -o, or NULL
+  const char *types;   // a folder that is kept up to date, or NULL
+  const char *output;  // -o, or NULL
+  const char *library; // -l, or NULL
   bool no_tcc;
   int watchdog_ms;
   bool repl;

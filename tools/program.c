@@ -2,6 +2,7 @@
 
 #include "program.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,29 @@ static void folder_of(const char *path, char *folder, size_t size) {
   }
 }
 
+static bool has_sources(const char *folder, int depth) {
+  DIR *stream = opendir(folder);
+  bool found = false;
+  struct dirent *entry;
+  while (stream != NULL && !found && (entry = readdir(stream)) != NULL) {
+    char path[PATH_MAX];
+    int size = snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+    if (entry->d_name[0] == '.' || size >= PATH_MAX) continue;
+    found = ends_with(path, ".c") ||
+            (depth < 32 && is_folder(path) && has_sources(path, depth + 1));
+  }
+  if (stream != NULL) closedir(stream);
+  return found;
+}
+
+// As graft_engine_watch, without watching: C in a folder is natives too.
+static GraftStatus add_root(const Program *self, const char *path,
+                            GraftError *error) {
+  GraftStatus status = graft_engine_add_root(self->engine, path, error);
+  if (status < 0 || !is_folder(path) || !has_sources(path, 0)) return status;
+  return graft_engine_natives(self->engine, path, error);
+}
+
 // What is watched: what was named, or else the script's folder.
 static GraftStatus set_roots(const Program *self, GraftError *error) {
   GraftEngine *engine = self->engine;
@@ -35,7 +59,7 @@ static GraftStatus set_roots(const Program *self, GraftError *error) {
   GraftStatus status = GRAFT_OK;
   for (int i = 0; i < options->watch_count && status == GRAFT_OK; i++) {
     status = options->no_watch
-                 ? graft_engine_add_root(engine, options->watch[i], error)
+                 ? add_root(self, options->watch[i], error)
                  : graft_engine_watch(engine, options->watch[i], error);
   }
   if (options->watch_count > 0 || status < 0) return status;

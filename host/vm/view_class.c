@@ -192,6 +192,10 @@ static ViewClass *make_named(Vm *vm, const char *name) {
   if (type == NULL) {
     const ViewHooks *hooks = vm->views->hooks;
     type = hooks->find(hooks->context, name, &types);
+    // A typedef of a number is what signatures call that.
+    const Type *number =
+        type != NULL && type->kind != KIND_ENUM ? number_type(type) : NULL;
+    if (number != NULL) return view_class_find(vm, number->name);
   }
   return type != NULL ? add_class(vm, name, type, types, true) : NULL;
 }
