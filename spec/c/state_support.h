@@ -53,7 +53,7 @@ static Unit unit_compile_with(const char *flags, const char *text) {
         file);
   fputs(text, file);
   fclose(file);
-  snprintf(command, sizeof command, "%s -w %s -g -shared -fPIC -o %s %s",
+  snprintf(command, sizeof command, "%s -w %s -g -shared -fPIC -o '%s' '%s'",
            COMPILER, flags, path, source);
   if (system(command) != 0) stop("cannot compile", text);
   Unit unit = {0};
