@@ -558,7 +558,7 @@ GraftStatus graft_engine_add_root(GraftEngine *engine, const char *path,
 }
 
 static GraftStatus open_watch(GraftEngine *self, GraftError *error) {
-  self->checker = vm_checker_new();
+  if (self->checker == NULL) self->checker = vm_checker_new();
   if (self->checker == NULL) return error_memory(error);
   GraftError refused;
   if (interrupt_open(self->vm, engine_safe_point, self, &refused) < 0) {
@@ -598,7 +598,8 @@ static void show_root(GraftEngine *self, const char *path, int index) {
 
 GraftStatus graft_engine_watch(GraftEngine *engine, const char *path,
                                GraftError *error) {
-  GraftStatus status = graft_engine_add_root(engine, path, error);
+  GraftStatus status = vm_check_open(engine->vm, error);
+  if (status == GRAFT_OK) status = graft_engine_add_root(engine, path, error);
   if (status == GRAFT_OK && engine->watch == NULL) {
     status = open_watch(engine, error);
   }

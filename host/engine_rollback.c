@@ -140,6 +140,7 @@ GraftStatus graft_engine_rollback(GraftEngine *engine, const char *name,
   }
   const Definition *present = NULL;
   EngineFile *file = find_definition(engine, name, &present);
+  if (file != NULL && vm_check_open(engine->vm, error) < 0) return GRAFT_ERUN;
   if ((file == NULL || version > 0) &&
       natives_has_version(engine->natives, name, version)) {
     report_clear(&engine->report);

@@ -613,8 +613,9 @@ GRAFT_API GraftStatus graft_engine_open(const GraftEngineDesc *desc,
 // closed after the engine, which leaves it as it was, but for the functions of
 // the engine's scripts, which live on as plain Lua, and for functions that
 // stand for natives, which raise from then on; package.loaded keeps both. If it
-// is closed first, the engine takes no change any more and calls of scripts
-// fail with GRAFT_ERUN; it is still to be closed. As graft_engine_open, and
+// is closed first, the engine takes no change any more, calls of scripts and
+// what needs the state fail with GRAFT_ERUN, and natives can still be called;
+// it is still to be closed. As graft_engine_open, and
 // GRAFT_EARG without a state or when there is an engine in it already.
 //
 //   lua_State *L = luaL_newstate();
@@ -626,7 +627,8 @@ GRAFT_API GraftStatus graft_engine_attach(const GraftEngineDesc *desc,
                                           void *state, GraftEngine **engine,
                                           GraftError *error);
 
-// Closes the VM, stops watching and frees all, slots too. NULL-safe. Not from
+// Closes the VM, stops watching and frees all, slots too: no handle, report or
+// code of a native may be used any more, by no thread. NULL-safe. Not from
 // inside a call of a script.
 GRAFT_API void graft_engine_close(GraftEngine *engine);
 
@@ -636,7 +638,7 @@ GRAFT_API const char *graft_vm_name(void);
 GRAFT_API const char *graft_version(void);
 GRAFT_API const char *graft_vm_version(void);
 
-// The engine's lua_State.
+// The engine's lua_State; NULL when its owner has closed it.
 GRAFT_API void *graft_engine_state(GraftEngine *engine);
 
 // Makes a C function a built-in native: `signature` is its C type, such as

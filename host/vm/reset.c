@@ -255,5 +255,6 @@ GraftStatus reset_name(Vm *vm, const char *name, GraftError *error) {
 }
 
 GraftStatus vm_reset(Vm *self, const char *name, GraftError *error) {
-  return reset_name(self, name, error);
+  GraftStatus status = vm_check_open(self, error);
+  return status < 0 ? status : reset_name(self, name, error);
 }

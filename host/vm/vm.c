@@ -154,6 +154,10 @@ static GraftStatus closed_error(GraftError *error) {
                    "the lua_State of this engine was closed");
 }
 
+GraftStatus vm_check_open(const Vm *self, GraftError *error) {
+  return self->L != NULL ? GRAFT_OK : closed_error(error);
+}
+
 typedef struct Protected {
   Vm *vm;
   VmBody *body;

@@ -93,6 +93,9 @@ typedef void VmCallbackFailed(void *context, const GraftError *error);
 // patch.
 void vm_tell_followers(Vm *self, VmCallbackFailed *failed, void *context);
 
+// GRAFT_ERUN when the owner of the lua_State has closed it.
+GraftStatus vm_check_open(const Vm *self, GraftError *error);
+
 // Gives a name what its source gives it (reset.h).
 GraftStatus vm_reset(Vm *self, const char *name, GraftError *error);
 
