@@ -122,20 +122,42 @@ return function(vm)
     assert.is_true(count > 10)
   end)
 
-  it("has methods of units that are there", function()
-    local methods = {}
-    for _, section in ipairs(sections) do
-      local method = section.name:match "^unit:([%w_]+)$"
-      if method then methods[#methods + 1] = ("%q"):format(method) end
-    end
-    local folder = project(shared, ([[
+  it("has every method of units, and no other", function()
+    local folder = project(shared, [[
       local unit = require "graft".compile { source = "" }
-      for _, name in ipairs { %s } do
-        print(name, type(unit[name]))
-      end
-    ]]):format(table.concat(methods, ", ")))
-    local out = run(vm, folder, {}).text.out
-    local _, count = out:gsub("[%w_]+\tfunction\n", "")
-    assert.equal(#methods, count, out)
+      local index = debug.getmetatable(unit).__index
+      if type(index) == "function" then index = select(2, debug.getupvalue(index, 1)) end
+      for name in pairs(index) do print(name) end
+    ]])
+    local there, documented = {}, {}
+    for name in run(vm, folder, {}).text.out:gmatch "%S+" do
+      there[#there + 1] = "unit:" .. name
+    end
+    for _, section in ipairs(sections) do
+      if section.name:find "^unit:" then documented[#documented + 1] = section.name end
+    end
+    table.sort(there)
+    table.sort(documented)
+    assert.equal(table.concat(there, "\n"), table.concat(documented, "\n"))
+    assert.is_true(#there > 0)
+  end)
+
+  it("has every event, and no other", function()
+    local section = read_reference():match "\n### graft%.on%(.-\n### "
+    local words = section:match "%- `event`:(.-)%. Another word raises"
+    local folder = project(shared, ([[
+      local graft = require "graft"
+      for word in (%q):gmatch '"([%%a*]+)"' do graft.on(word, print) end
+    ]]):format(words))
+    run(vm, folder, {})
+    local source = assert(io.open(engine.root .. "/host/include/graft.h"))
+    local text = source:read "*a"
+    source:close()
+    local count = 0
+    for word in text:gmatch "\n  GRAFT_EVENT_(%u+)," do
+      assert.is_truthy(words:find('"' .. word:lower() .. '"', 1, true), word)
+      count = count + 1
+    end
+    assert.is_true(count > 10)
   end)
 end
