@@ -3,6 +3,7 @@
 #include "engine_native.h"
 
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -337,15 +338,32 @@ void native_object_release(Natives *self, NativeObject *object) {
   object->count--;
 }
 
-static void unlist(Natives *self, const NativeObject *object) {
-  NativeObject **place = &self->objects;
-  while (*place != NULL && *place != object) place = &(*place)->next;
+void natives_list_object(Natives *self, NativeObject *object) {
+  object->next = self->objects;
+  self->objects = object; // only now can a handler find it
+}
+
+enum { READERS_MS = 100 };
+
+// Takes an object out of the list. False: a handler may be at it still, such
+// as one that has crashed itself; it is never freed then.
+static bool unlist(Natives *self, const NativeObject *object) {
+  _Atomic(NativeObject *) *place = &self->objects;
+  for (NativeObject *at; (at = *place) != NULL && at != object;) {
+    place = &at->next;
+  }
   if (*place != NULL) *place = object->next;
+  uint64_t start = watch_now();
+  while (atomic_load(&self->readers) > 0) {
+    if (watch_now() - start > (uint64_t)READERS_MS * 1000000) return false;
+    sched_yield();
+  }
+  return true;
 }
 
 void native_object_unload(Natives *self, NativeObject *object) {
   if (object == NULL) return;
-  unlist(self, object);
+  if (!unlist(self, object)) return;
   link_free(object->link);
   size_t count = object_data_count(object->product->object);
   for (size_t i = 0; object->storage != NULL && i < count; i++) {

@@ -59,7 +59,7 @@ typedef enum NativeReach {
 // each backing that has code in it. When the last lets go it is unloaded as
 // soon as no thread can be in it.
 typedef struct NativeObject {
-  struct NativeObject *next; // in Natives.objects
+  _Atomic(struct NativeObject *) next; // in Natives.objects
   uint32_t count;
   NativeFile *file;
   NativeProduct *product;
@@ -165,10 +165,13 @@ typedef struct Natives {
   Map symbols;               // key → NativeSymbol
   ARRAY(char *) headers;     // that are watched by themselves
   ARRAY(NativeSymbol *) symbol_list;
-  NativeObject *objects; // all that are placed
-  NativeHold hold;       // under the mutex
-  NativePlan *plans;     // for the host thread, newest first; under the mutex
-  NativePlan *taken;     // from there, oldest first; host thread
+  // All that are placed. The host thread changes the list; handlers of signals
+  // read it on any thread, and are counted meanwhile.
+  _Atomic(NativeObject *) objects;
+  atomic_int readers;
+  NativeHold hold;   // under the mutex
+  NativePlan *plans; // for the host thread, newest first; under the mutex
+  NativePlan *taken; // from there, oldest first; host thread
   // The engine's own threads, which handle natives but never run them. Under
   // the mutex.
   pid_t threads[NATIVE_THREADS];
@@ -211,6 +214,8 @@ NativeSymbol *natives_find_function(const Natives *self, const NativeFile *file,
 // "physics.step", "physics:clamp".
 const char *native_symbol_name(const NativeSymbol *self);
 
+// Puts an object into the list.
+void natives_list_object(Natives *self, NativeObject *object);
 void native_object_retain(NativeObject *self);
 void native_object_release(Natives *self, NativeObject *object);
 // Frees it; nobody is in it.

@@ -344,7 +344,6 @@ static GraftStatus prepare(void *context, WorkerFile *file, WorkerTier tier,
                            GraftError *error) {
   Natives *self = context;
   (void)tier;
-  natives_note_thread(self);
   NativeProduct *product = memory_new(self->allocator, sizeof *product);
   if (product == NULL) return error_memory(error);
   product->allocator = self->allocator;
@@ -361,20 +360,27 @@ static GraftStatus prepare(void *context, WorkerFile *file, WorkerTier tier,
   return GRAFT_OK;
 }
 
+static void on_thread(void *context) {
+  natives_note_thread(context);
+}
+
 static void free_product(void *context, void *product) {
   (void)context;
   native_product_release(product);
 }
 
 GraftStatus natives_open_worker(Natives *self, GraftError *error) {
-  return worker_open(&(WorkerDesc){.allocator = self->allocator,
-                                   .on_result = on_result,
-                                   .on_progress = on_progress,
-                                   .prepare = prepare,
-                                   .free_product = free_product,
-                                   .context = self,
-                                   .no_tcc = self->engine->desc.no_tcc},
-                     &self->worker, error);
+  return worker_open(
+      &(WorkerDesc){.allocator = self->allocator,
+                    .on_result = on_result,
+                    .on_progress = on_progress,
+                    .prepare = prepare,
+                    .free_product = free_product,
+                    .on_thread = on_thread,
+                    .compiler = {.colours = self->engine->desc.colours},
+                    .context = self,
+                    .no_tcc = self->engine->desc.no_tcc},
+      &self->worker, error);
 }
 
 void natives_clear_batches(Natives *self) {

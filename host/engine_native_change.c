@@ -91,8 +91,7 @@ bool native_change_init(NativeChange *self, Natives *natives) {
 
 // Threads may have entered code that was undone: it goes when they are out.
 static void leave_to_collector(Natives *self, NativeObject *object) {
-  object->next = self->objects;
-  self->objects = object;
+  natives_list_object(self, object);
 }
 
 // What was not committed goes; the storage of the change is last, since its

@@ -28,28 +28,38 @@ static int line_of(const NativeObject *object, const ObjectFunction *function) {
   return 0;
 }
 
+static bool find_in(const NativeObject *object, const void *at,
+                    GuardPlace *place) {
+  LinkPlace found;
+  if (!link_find(object->link, at, &found)) return false;
+  *place =
+      (GuardPlace){.name = found.function != NULL ? found.function->name : NULL,
+                   .file = name_file(object->file, found.file),
+                   .line = found.line};
+  if (found.file == NULL && found.function != NULL) {
+    place->file = object->file->path;
+    place->line = line_of(object, found.function);
+  }
+  return true;
+}
+
+// In handlers of signals, on any thread: objects stay while readers are
+// counted.
 static bool find_place(void *context, const void *address, bool is_return,
                        GuardPlace *place) {
-  const Natives *self = context;
+  Natives *self = context;
   if (address == NULL) return false;
   const char *at = address;
   if (is_return) at--;
   if (!region_contains(self->region, at)) return false;
-  for (const NativeObject *object = self->objects; object != NULL;
+  bool found = false;
+  atomic_fetch_add(&self->readers, 1);
+  for (const NativeObject *object = self->objects; object != NULL && !found;
        object = object->next) {
-    LinkPlace found;
-    if (!link_find(object->link, at, &found)) continue;
-    *place = (GuardPlace){.name = found.function != NULL ? found.function->name
-                                                         : NULL,
-                          .file = name_file(object->file, found.file),
-                          .line = found.line};
-    if (found.file == NULL && found.function != NULL) {
-      place->file = object->file->path;
-      place->line = line_of(object, found.function);
-    }
-    return true;
+    found = find_in(object, at, place);
   }
-  return false;
+  atomic_fetch_sub(&self->readers, 1);
+  return found;
 }
 
 typedef struct Ranges {

@@ -539,8 +539,7 @@ static void commit_step(NativeChange *self, NativeStep *step) {
     object->storage = step->storage;
     step->storage = NULL;
     step->object = NULL;
-    object->next = natives->objects;
-    natives->objects = object;
+    natives_list_object(natives, object);
     size_t count = object_data_count(object->product->object);
     for (size_t i = 0; i < count; i++) {
       if (object->storage[i] != NULL) storage_object_retain(object->storage[i]);

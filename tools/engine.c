@@ -63,6 +63,7 @@ int main(int argc, char **argv) {
                           .sweep_budget_us = options.sweep_budget_us,
                           .on_error = options.on_error,
                           .no_tcc = options.no_tcc,
+                          .colours = show_has_colours(&options),
                           .watchdog_ms = options.watchdog_ms};
   GraftError error = {.status = GRAFT_OK};
   GraftStatus status = graft_engine_open(&desc, &program.engine, &error);

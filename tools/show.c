@@ -51,6 +51,10 @@ static void clear_below(const GraftEvent *event) {
   fputs("\033[0m\r\033[J", stderr);
 }
 
+bool show_has_colours(const Options *options) {
+  return !options->json && isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
+}
+
 void show_event(void *context, const GraftEvent *event) {
   Program *program = context;
   const Options *options = program->options;
@@ -66,9 +70,7 @@ void show_event(void *context, const GraftEvent *event) {
   }
   leave_prompt(program);
   clear_below(event);
-  bool colours =
-      !options->json && isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
-  if (colours) {
+  if (show_has_colours(options)) {
     show_colour(event, text);
   } else {
     fprintf(stderr, "%s\n", text);

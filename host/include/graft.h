@@ -593,6 +593,7 @@ typedef struct GraftEngineDesc {
   // variables are not known yet, another transaction comes before the end.
   int sweep_budget_us;
   bool no_tcc;     // natives are compiled by the user's compiler alone
+  bool colours;    // what compilers write has colours, as for a terminal
   int watchdog_ms; // > 0: a new version of a native that does not return in
                    // this time counts as crashed; where it cannot be taken out
                    // (it waits in a system call), a CRASH event names it

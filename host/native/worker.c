@@ -143,6 +143,7 @@ static void *run_thread(void *argument) {
 #ifdef __linux__
   pthread_setname_np(pthread_self(), "graft-compile");
 #endif
+  if (self->desc.on_thread != NULL) self->desc.on_thread(self->desc.context);
   pthread_mutex_lock(&self->lock);
   while (!self->closing) {
     if (!work(self)) pthread_cond_wait(&self->work, &self->lock);

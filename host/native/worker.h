@@ -105,7 +105,9 @@ typedef struct WorkerDesc {
   GraftStatus (*prepare)(void *context, WorkerFile *file, WorkerTier tier,
                          GraftError *error);
   void (*free_product)(void *context, void *product);
-  void *context; // of the four
+  // One of the worker's threads has started, and this is it; may be NULL.
+  void (*on_thread)(void *context);
+  void *context; // of the five
 
   CompilerDesc compiler;
   const char *cache_folder; // NULL: $XDG_CACHE_HOME/graft or ~/.cache/graft;

@@ -197,6 +197,7 @@ void *worker_run_fast(void *worker) {
 #ifdef __linux__
   pthread_setname_np(pthread_self(), "graft-fast");
 #endif
+  if (self->desc.on_thread != NULL) self->desc.on_thread(self->desc.context);
   pthread_mutex_lock(&self->lock);
   while (!self->closing) {
     Job *job = find_waiting(self);

@@ -92,6 +92,22 @@ print(require("physics").step(1))
     assert.equal(0, program:count("err", "^Reject"))
   end)
 
+  it("its messages have colours on a terminal only", function()
+    local folder = engine.project { ["scripts/main.lua"] = alone,
+      ["natives/physics.c"] = "int physics_step(int n) { return n +; }\n" }
+    local command = ("%s --vm %s --watch %s"):format(engine.path, vm,
+      folder:at "scripts")
+    local env = { NO_COLOR = "", XDG_CACHE_HOME = folder:at "cache" }
+    local plain = engine.start(vm, { "--watch", folder:at "scripts" },
+      { env = env })
+    plain:err "physics%.c:1:%d+: error: "
+    assert.equal(0, plain:interrupt())
+    local coloured = process.start { "env", "-u", "NO_COLOR",
+      "script", "-qfec", command, "/dev/null", env = env }
+    coloured:out "physics%.c:1:%d+:.*\27%[[%d;]*m.*error: "
+    coloured:out "^ready"
+  end)
+
   it("one that does not work is rejected, and scripts run", function()
     local folder = engine.project { ["natives/physics.c"] = physics,
       ["scripts/main.lua"] = alone }
