@@ -106,10 +106,6 @@ void link_free(Link *self) {
 
 // --- Asking ------------------------------------------------------------------
 
-const ObjectFile *link_object(const Link *self) {
-  return self->object;
-}
-
 void *link_function(const Link *self, size_t index) {
   return link_code_of(self, index);
 }

@@ -81,8 +81,6 @@ GraftStatus link_new(const LinkDesc *desc, Link **link, GraftError *error);
 // kept for it. NULL-safe.
 void link_free(Link *self);
 
-const ObjectFile *link_object(const Link *self);
-
 // The code of one of the object's functions, for a cell.
 void *link_function(const Link *self, size_t index);
 

@@ -135,11 +135,6 @@ void process_stop_ask(ProcessStop *self) {
   (void)written;
 }
 
-bool process_stop_asked(const ProcessStop *self) {
-  struct pollfd event = {.fd = self->descriptor, .events = POLLIN};
-  return poll(&event, 1, 0) == 1;
-}
-
 // --- Starting ----------------------------------------------------------------
 
 // A program that is being run.

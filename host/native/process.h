@@ -45,7 +45,6 @@ typedef struct ProcessStop {
 GraftStatus process_stop_open(ProcessStop *self, GraftError *error);
 void process_stop_close(ProcessStop *self);
 void process_stop_ask(ProcessStop *self);
-bool process_stop_asked(const ProcessStop *self);
 
 typedef enum ProcessEnd {
   PROCESS_EXITED,

@@ -41,10 +41,6 @@ void registry_free(Registry *self) {
   memory_free(allocator, self);
 }
 
-void registry_adopt(Registry *self) {
-  self->host = pthread_self();
-}
-
 GraftFn *registry_find(const Registry *self, const char *name) {
   return map_find(&self->by_name, name);
 }

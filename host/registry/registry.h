@@ -2,10 +2,10 @@
 //
 // Registry: named slots that live as long as it does and never move. It knows
 // no VM: scripts are numbers that the ScriptHost understands. A registry
-// belongs to the thread that made it (registry_adopt changes that); every
-// function here and in slot.h must be called there, except where it says "any
-// thread". Traded away: slots are never freed one by one, so a program that
-// invents names for ever grows for ever.
+// belongs to the thread that made it; every function here and in slot.h must
+// be called there, except where it says "any thread". Traded away: slots are
+// never freed one by one, so a program that invents names for ever grows for
+// ever.
 
 #ifndef GRAFT_REGISTRY_REGISTRY_H
 #define GRAFT_REGISTRY_REGISTRY_H
@@ -80,9 +80,6 @@ Registry *registry_new(const RegistryDesc *desc);
 
 // Releases all scripts, and frees slots, cells and entry points. NULL-safe.
 void registry_free(Registry *self);
-
-// Makes the calling thread the host thread.
-void registry_adopt(Registry *self);
 
 // Whether this is the host thread. Any thread.
 static inline bool registry_is_host(const Registry *self) {

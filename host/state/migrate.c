@@ -356,10 +356,6 @@ void migrate_run(const MigratePlan *self, const void *from, void *to,
   *lost += runner.lost;
 }
 
-bool migrate_has_custom(const MigratePlan *self) {
-  return self->has_custom;
-}
-
 void migrate_run_custom(const MigratePlan *self, const void *from, void *to,
                         size_t count) {
   Runner runner = {.plan = self, .custom = true};

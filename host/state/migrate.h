@@ -61,8 +61,7 @@ void migrate_plan_free(MigratePlan *self); // NULL-safe
 void migrate_run(const MigratePlan *self, const void *from, void *to,
                  size_t count, size_t *lost);
 
-// Whether there are custom functions, and calls them for the same elements.
-bool migrate_has_custom(const MigratePlan *self);
+// Calls the custom functions, if there are any, for the same elements.
 void migrate_run_custom(const MigratePlan *self, const void *from, void *to,
                         size_t count);
 

@@ -168,10 +168,6 @@ size_t storage_count(const Storage *self) {
   return self->objects.count;
 }
 
-StorageObject *storage_at(const Storage *self, size_t index) {
-  return self->objects.items[index];
-}
-
 void storage_object_write_name(Buffer *text, const StorageObject *object,
                                const char *file) {
   if (*object->file != '\0' &&

@@ -106,7 +106,6 @@ const Type *storage_find_type(const Storage *self, const char *name,
                               TypeSet **types);
 
 size_t storage_count(const Storage *self);
-StorageObject *storage_at(const Storage *self, size_t index);
 
 // Calls `visit` for each pointer in registered state that is not removed, until
 // it returns false. For N3: which state holds a function's entry.
@@ -196,10 +195,6 @@ GraftStatus storage_change_declare(StorageChange *self,
 // when it is new or its type changed.
 void *storage_change_address(const StorageChange *self,
                              const StorageObject *object);
-
-// Whether it is there already, and will be in another place.
-bool storage_change_moves(const StorageChange *self,
-                          const StorageObject *object);
 
 // A variable that the unit still has, but the compiler does not store: what is
 // there stays for the next object that does.

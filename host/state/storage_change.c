@@ -182,12 +182,6 @@ void *storage_change_address(const StorageChange *self,
                                             : object->state.block.address;
 }
 
-bool storage_change_moves(const StorageChange *self,
-                          const StorageObject *object) {
-  const ChangeEntry *entry = change_entry(self, object);
-  return entry != NULL && entry->moves && !entry->is_new;
-}
-
 GraftStatus storage_change_mention(StorageChange *self,
                                    const StorageVariable *variable,
                                    GraftError *error) {

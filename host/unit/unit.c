@@ -184,44 +184,11 @@ const Definition *unit_find(const GraftUnit *self, const char *name) {
   return NULL;
 }
 
-// A source is copied once, so it tells the units that show it.
-static bool has_index(const UnitRef *refs, size_t count, const GraftUnit *unit,
-                      int index) {
-  for (size_t i = 0; i < count; i++) {
-    if (refs[i].origin->source == unit->source && refs[i].index == index) {
-      return true;
-    }
-  }
-  return false;
-}
-
-bool unit_keeps_function(const GraftUnit *self, int definition) {
-  return has_index(self->kept_functions.items, self->kept_functions.count, self,
-                   unit_outermost(self, definition));
-}
-
-bool unit_keeps_statement(const GraftUnit *self, int statement) {
-  return has_index(self->kept_statements.items, self->kept_statements.count,
-                   self, statement);
-}
-
 int unit_outermost(const GraftUnit *self, int definition) {
   while (self->definitions[definition].parent >= 0) {
     definition = self->definitions[definition].parent;
   }
   return definition;
-}
-
-int unit_find_lines(const GraftUnit *self, int line, int last_line,
-                    int ordinal) {
-  for (int i = 0; i < self->definition_count; i++) {
-    const Definition *definition = &self->definitions[i];
-    if (definition->line != line || definition->last_line != last_line) {
-      continue;
-    }
-    if (ordinal-- == 0) return i;
-  }
-  return -1;
 }
 
 bool path_equal(const Path *left, const Path *right) {

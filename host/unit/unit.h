@@ -369,19 +369,8 @@ void unit_release(GraftUnit *self);
 // The definition with this registry name, or NULL.
 const Definition *unit_find(const GraftUnit *self, const char *name);
 
-// Whether a function or statement of this unit is among the kept ones; a
-// nested function is when its outermost one is.
-bool unit_keeps_function(const GraftUnit *self, int definition);
-bool unit_keeps_statement(const GraftUnit *self, int statement);
-
 // The definition directly in the main chunk that `definition` is nested in.
 int unit_outermost(const GraftUnit *self, int definition);
-
-// The innermost definition whose VM prototype has these first and last lines
-// and that is the `ordinal`-th (from 0) of those with the same lines; -1
-// where there is none. For finding what a live closure stems from.
-int unit_find_lines(const GraftUnit *self, int line, int last_line,
-                    int ordinal);
 
 // Text of a range, borrowed, not terminated.
 static inline const char *unit_text(const GraftUnit *self, Range range) {

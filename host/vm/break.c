@@ -335,10 +335,6 @@ void *break_context(const GraftBreak *at) {
   return at->vm->break_context;
 }
 
-Script *break_script(const GraftBreak *at) {
-  return at->vm->failure.script;
-}
-
 static void new_evaluator(Vm *vm, lua_State *L, void *context) {
   (void)context;
   lua_State *thread = lua_newthread(L);

@@ -27,7 +27,4 @@ GraftStatus vm_set_break(Vm *self, VmBreak *on_break, void *context,
 // The context that was given.
 void *break_context(const GraftBreak *at);
 
-// The script of the function on probation that raised.
-struct Script *break_script(const GraftBreak *at);
-
 #endif

@@ -16,11 +16,7 @@ static void push_weak(lua_State *L, const void *key, const char *mode) {
   lua_rawgetp(L, -1, key);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, mode);
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
+    vm_push_weak(L, mode);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, -3, key);
   }

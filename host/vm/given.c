@@ -5,16 +5,9 @@
 #include "vm/evaluate.h"
 #include "vm/journal.h"
 #include "vm/place.h"
+#include "vm/state.h"
 
 static const char given_key = 0; // object → key → value, in the Lua registry
-
-static void push_weak(lua_State *L, const char *mode) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushstring(L, mode);
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-}
 
 // Pushes the values of the object at `object`, which are made if there are
 // none.
@@ -22,7 +15,7 @@ static void push_values(lua_State *L, int object) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &given_key);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    push_weak(L, "k");
+    vm_push_weak(L, "k");
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &given_key);
   }
@@ -30,7 +23,7 @@ static void push_values(lua_State *L, int object) {
   lua_rawget(L, -2);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    push_weak(L, "v");
+    vm_push_weak(L, "v");
     lua_pushvalue(L, object);
     lua_pushvalue(L, -2);
     lua_rawset(L, -4);

@@ -15,21 +15,13 @@ enum { COLLECTIONS = 2, ROUNDS_MOST = 4, CHAIN_MOST = 64 };
 // Variables that a blank function can be given.
 enum { BLANK_MOST = 190 };
 
-static void push_weak(lua_State *L, const char *mode) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushstring(L, mode);
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-}
-
 void remnant_init(Vm *vm, lua_State *L) {
   pointer_map_init(&vm->remnant.protos, &vm->allocator);
-  push_weak(L, "k");
+  vm_push_weak(L, "k");
   vm->remnant.table_ref = vm_ref(vm, L);
-  push_weak(L, "k");
+  vm_push_weak(L, "k");
   vm->remnant.copies_ref = vm_ref(vm, L);
-  push_weak(L, "v");
+  vm_push_weak(L, "v");
   vm->remnant.canary_ref = vm_ref(vm, L);
 }
 

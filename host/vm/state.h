@@ -98,6 +98,9 @@ int vm_ref(Vm *self, lua_State *L);
 // Pushes it; nil for VM_NO_REF.
 void vm_push(Vm *self, lua_State *L, int ref);
 void vm_unref(Vm *self, int ref); // also for VM_NO_REF; never raises
+
+// Pushes an empty table with this `__mode`. May raise.
+void vm_push_weak(lua_State *L, const char *mode);
 // Room for so many values more, without raising; false when out of memory.
 bool vm_reserve(lua_State *L, int count);
 void vm_push_private(Vm *self, lua_State *L);

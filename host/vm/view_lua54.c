@@ -447,11 +447,7 @@ void view_forget_moves(Vm *vm) {
 }
 
 void view_set_up(Vm *vm, lua_State *L) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  vm_push_weak(L, "v");
   vm->views->views_ref = vm_ref(vm, L);
 }
 

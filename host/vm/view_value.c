@@ -2,6 +2,7 @@
 
 #include "vm/view_value.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -332,6 +333,7 @@ static size_t bit_bytes(const ViewMember *member) {
 }
 
 static uint64_t bit_mask(const ViewMember *member) {
+  assert(member->bit_size > 0);
   return member->bit_size >= 64 ? UINT64_MAX
                                 : ((uint64_t)1 << member->bit_size) - 1;
 }

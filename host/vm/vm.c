@@ -79,6 +79,14 @@ int vm_ref(Vm *self, lua_State *L) {
   return ref;
 }
 
+void vm_push_weak(lua_State *L, const char *mode) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushstring(L, mode);
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+}
+
 void vm_push(Vm *self, lua_State *L, int ref) {
   if (ref == VM_NO_REF) {
     lua_pushnil(L);

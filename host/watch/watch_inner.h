@@ -299,7 +299,6 @@ void take_read(Watch *self, File *file, Take *take);
 Root *root_add(Watch *self, const char *path, GraftError *error);
 void root_check(Watch *self, Root *root);
 void root_free(Watch *self, Root *root);
-void root_poll(Watch *self, Root *root);
 void root_exhausted(Watch *self, const char *reason);
 
 // watch_place.c

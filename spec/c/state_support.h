@@ -84,12 +84,6 @@ static inline void unit_clear(Unit *unit) {
   dlclose(unit->handle);
 }
 
-static inline const Type *unit_type(const Unit *unit, const char *name) {
-  const Type *type = type_set_find(unit->layout.types, name);
-  if (type == NULL) stop("no type", name);
-  return type;
-}
-
 // --- Changes -----------------------------------------------------------------
 
 typedef struct Linked {
