@@ -353,6 +353,10 @@ bool natives_take_plans(Natives *self);
 bool native_change_moves(const NativeChange *self, const StorageObject *object);
 // engine_native_link.c: declares variables, places the objects.
 GraftStatus native_change_link(NativeChange *self, GraftError *error);
+// The first values of a step's thread-local variables, for threads that begin
+// later: of those that are new, or of all.
+void native_step_give_locals(Natives *natives, const NativeStep *step,
+                             bool all);
 // engine_native_check.c: refuses what would break who stays (N3).
 GraftStatus native_change_check(NativeChange *self, GraftError *error);
 // engine_native_switch.c: switches state and slots. On failure all is as it

@@ -234,22 +234,21 @@ static void *find_entry(void *context, const ObjectFile *object, size_t index) {
   return (void *)(uintptr_t)symbol->fn->entry;
 }
 
-static bool find_local(Linking *self, const ObjectFile *object, size_t index,
-                       LinkStorage *storage) {
-  Natives *natives = self->change->natives;
-  const ObjectData *data = object_data(object, index);
-  const LayoutVariable *variable =
-      native_product_variable(self->step->product, data);
+// Where a thread-local variable lies. False when out of memory or room.
+static bool find_local(Natives *natives, const NativeStep *step, size_t index,
+                       size_t *offset) {
+  const ObjectData *data = object_data(step->product->object, index);
+  const LayoutVariable *variable = native_product_variable(step->product, data);
   Buffer key;
   buffer_init(&key, natives->allocator);
-  buffer_format(&key, "%s:%s:%s", self->step->file->path,
+  buffer_format(&key, "%s:%s:%s", step->file->path,
                 variable != NULL ? variable->function : "",
                 variable != NULL ? variable->name : data->symbol);
   if (variable != NULL) {
     buffer_format(&key, ":%llx", (unsigned long long)type_hash(variable->type));
   }
   bool added = !key.failed && tls_add(natives->tls, buffer_text(&key),
-                                      data->size, data->align, &storage->local);
+                                      data->size, data->align, offset);
   buffer_clear(&key);
   return added;
 }
@@ -268,7 +267,8 @@ static bool find_storage(void *context, const ObjectFile *object, size_t index,
                          LinkStorage *storage) {
   Linking *self = context;
   if (object_data(object, index)->thread_local_) {
-    return find_local(self, object, index, storage);
+    return find_local(self->change->natives, self->step, index,
+                      &storage->local);
   }
   storage->address = address_of(self->change, self->step, index);
   return true;
@@ -355,9 +355,26 @@ static void *find_external(void *context, const ObjectUndefined *symbol) {
   return address != NULL ? address : find_slot(self, symbol->name);
 }
 
+// Without memory a variable that is there already keeps what it began with.
+void native_step_give_locals(Natives *natives, const NativeStep *step,
+                             bool all) {
+  const ObjectFile *object = step->product->object;
+  for (size_t i = 0; i < object_data_count(object); i++) {
+    const ObjectData *data = object_data(object, i);
+    size_t offset;
+    if (!data->thread_local_ || !find_local(natives, step, i, &offset) ||
+        !(all || tls_is_new(natives->tls, offset))) {
+      continue;
+    }
+    tls_set_image(natives->tls, offset, link_contents(step->object->link, i),
+                  data->size);
+  }
+}
+
 static GraftStatus give_images(NativeChange *self, NativeStep *step,
                                GraftError *error) {
   const ObjectFile *object = step->product->object;
+  native_step_give_locals(self->natives, step, false);
   for (size_t i = 0; i < object_data_count(object); i++) {
     const void *contents = link_contents(step->object->link, i);
     if (step->storage[i] == NULL || contents == NULL) continue;
@@ -427,6 +444,7 @@ GraftStatus native_change_link(NativeChange *self, GraftError *error) {
       self->natives->storage,
       &(StorageChangeDesc){.find_migration = find_migration, .context = self});
   if (self->storage == NULL) return error_memory(error);
+  tls_discard(self->natives->tls); // of a change that failed
   GraftStatus status = GRAFT_OK;
   // Migration functions are among them, which declaring asks for.
   for (size_t i = 0; i < self->steps.count && status == GRAFT_OK; i++) {

@@ -386,6 +386,7 @@ GraftStatus native_change_switch(NativeChange *self, GraftError *error) {
   if (self == NULL || self->steps.count == 0) return GRAFT_OK;
   Natives *natives = self->natives;
   self->first_swap = natives->engine->swaps.count;
+  tls_commit(natives->tls);
   if (!list_switches(self)) return error_memory(error);
   GuardChange *changes = guard_changes(self, false);
   if (changes == NULL) return error_memory(error);
@@ -535,6 +536,7 @@ static void commit_step(NativeChange *self, NativeStep *step) {
   file->hash = worker != NULL ? worker->hash : 0;
   file->late = false;
   if (object != NULL) {
+    native_step_give_locals(natives, step, true);
     if (step->partial) set_lines(natives, object, worker);
     object->storage = step->storage;
     step->storage = NULL;

@@ -21,8 +21,8 @@ typedef struct TlsBlock {
 } TlsBlock;
 
 typedef struct TlsVariable {
-  size_t offset;
-  char key[]; // with size and alignment
+  size_t offset; // 0: discarded
+  char key[];    // with size and alignment
 } TlsVariable;
 
 struct Tls {
@@ -61,6 +61,7 @@ Tls *tls_new(const GraftAllocator *allocator) {
   if (self == NULL) return NULL;
   self->allocator = allocator;
   self->used = sizeof(TlsBlock);
+  atomic_init(&self->committed, sizeof(TlsBlock));
   self->image = map_block();
   map_init(&self->variables, allocator);
   if (self->image == NULL) goto fail;
@@ -93,18 +94,27 @@ void tls_free(Tls *self) {
 
 // --- Variables ---------------------------------------------------------------
 
-// NULL when out of memory or room. `key` is taken over, freed on failure.
+// False when out of room.
+static bool take_room(Tls *self, TlsVariable *variable, size_t size,
+                      size_t align) {
+  size_t start = (self->used + align - 1) & ~(align - 1);
+  if (start > TLS_LIMIT || size > TLS_LIMIT - start) return false;
+  variable->offset = start;
+  self->used = start + size;
+  return true;
+}
+
+// NULL when out of memory or room. `variable` is taken over, freed on failure.
 static TlsVariable *new_variable(Tls *self, TlsVariable *variable, size_t size,
                                  size_t align) {
-  size_t start = (self->used + align - 1) & ~(align - 1);
-  variable->offset = start;
-  if (start > TLS_LIMIT || size > TLS_LIMIT - start ||
-      !map_set(&self->variables, variable->key, variable)) {
-    memory_free(self->allocator, variable);
-    return NULL;
+  size_t used = self->used;
+  if (take_room(self, variable, size, align) &&
+      map_set(&self->variables, variable->key, variable)) {
+    return variable;
   }
-  self->used = start + size;
-  return variable;
+  self->used = used;
+  memory_free(self->allocator, variable);
+  return NULL;
 }
 
 static TlsVariable *get_variable(Tls *self, const char *key, size_t size,
@@ -116,7 +126,8 @@ static TlsVariable *get_variable(Tls *self, const char *key, size_t size,
   TlsVariable *found = map_find(&self->variables, wanted->key);
   if (found == NULL) return new_variable(self, wanted, size, align);
   memory_free(self->allocator, wanted);
-  return found;
+  bool has_room = found->offset != 0 || take_room(self, found, size, align);
+  return has_room ? found : NULL;
 }
 
 bool tls_add(Tls *self, const char *key, size_t size, size_t align,
@@ -138,6 +149,22 @@ void tls_set_image(Tls *self, size_t offset, const void *image, size_t size) {
   } else {
     memset(self->image + offset, 0, size);
   }
+  pthread_mutex_unlock(&self->lock);
+}
+
+bool tls_is_new(Tls *self, size_t offset) {
+  return offset >= atomic_load_explicit(&self->committed, memory_order_acquire);
+}
+
+void tls_discard(Tls *self) {
+  pthread_mutex_lock(&self->lock);
+  size_t committed = self->committed;
+  for (size_t i = 0; i < self->variables.capacity; i++) {
+    if (self->variables.entries[i].key == NULL) continue;
+    TlsVariable *variable = self->variables.entries[i].value;
+    if (variable->offset >= committed) variable->offset = 0;
+  }
+  self->used = committed;
   pthread_mutex_unlock(&self->lock);
 }
 

@@ -10,6 +10,7 @@
 #ifndef GRAFT_NATIVE_TLS_H
 #define GRAFT_NATIVE_TLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/memory.h"
@@ -34,6 +35,13 @@ bool tls_add(Tls *self, const char *key, size_t size, size_t align,
 // Sets the first value, for threads that have no block yet; `image` NULL is
 // zeroes. Threads that know the variable keep theirs.
 void tls_set_image(Tls *self, size_t offset, const void *image, size_t size);
+
+// Whether a variable came after the last commit: no thread has it yet.
+bool tls_is_new(Tls *self, size_t offset);
+
+// Forgets the variables that came after the last commit: what they were for
+// has come to nothing.
+void tls_discard(Tls *self);
 
 // Once all new variables have their first values: threads take them up from
 // now on. Before any code that uses them runs.

@@ -50,6 +50,45 @@ int world_sum(void) { return world_global * 10000 + hidden * 100 + (int)(table[1
     game:stop()
   end)
 
+  it("thread-local variables get their initialiser and keep their values", function()
+    local text = [[
+#include <pthread.h>
+#include <string.h>
+static _Thread_local int seed = 5;
+static _Thread_local const char *name = "abc";
+int world_name(void) { return (int)strlen(name); }
+int world_seed(void) { return seed++; }
+static void *ask(void *result) { *(int *)result = world_seed(); return 0; }
+int world_other(void) {
+  pthread_t id;
+  int result = -1;
+  pthread_create(&id, 0, ask, &result);
+  pthread_join(id, 0);
+  return result;
+}
+]]
+    local game = start(text)
+    assert.equal("5", game:ask "world.seed()")
+    assert.equal("3", game:ask "world.name()")
+    assert.equal("5", game:ask "world.other()")
+    -- What cannot be placed leaves nothing.
+    game:edit("natives/world.c", "static _Thread_local int seed",
+      "static _Thread_local int more = 7;\nint nobody(void);\n"
+      .. "int world_more(void) { return more++ + nobody(); }\nstatic _Thread_local int seed")
+    game:reports "nobody defines nobody"
+    game:edit("natives/world.c", " + nobody()", "")
+    game:reports "^Add world%.more$"
+    assert.equal("7", game:ask "world.more()")
+    assert.equal("8", game:ask "world.more()")
+    -- Threads that begin later begin with what the source has then.
+    game:edit("natives/world.c", "seed = 5", "seed = 50")
+    game:edit("natives/world.c", "return seed++", "return 100 + seed++")
+    game:reports "^Update world%.seed$"
+    assert.equal("106", game:ask "world.seed()")
+    assert.equal("150", game:ask "world.other()")
+    game:stop()
+  end)
+
   it("statics that are added get their initialiser, in any order", function()
     local text = [[
 static int a = 1;
