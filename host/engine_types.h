@@ -92,7 +92,7 @@ void types_write_module(const TypesText *self, Buffer *text, size_t first,
 void types_write_structs(const TypesText *self, Buffer *text);
 // All names that can be called, for completion in strings.
 void types_write_names(const TypesText *self, Buffer *text);
-// The member by which a C name goes: its typedef or tag, "" for none.
+// Whether a C type is a class to LuaCATS: a struct or a union.
 bool types_is_class(const Type *type);
 
 // --- engine_types_files.c ----------------------------------------------------

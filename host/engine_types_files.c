@@ -151,7 +151,6 @@ typedef struct Walk {
   Types *types;
   bool (*visit)(Types *self, const char *path, const char *below);
   const char *top; // the folder
-  char skip[PATH_MAX];
 } Walk;
 
 static bool walk(Walk *self, const char *below, int depth) {

@@ -9,6 +9,7 @@ local world = [[
 #include <stdbool.h>
 #include <stdint.h>
 typedef struct Vec { double x, y; } Vec;
+typedef double Number;
 typedef enum Mood { CALM, ANGRY = 7 } Mood;
 typedef union Any { int number; float real; } Any;
 typedef struct Body {
@@ -44,7 +45,7 @@ Other *world_other(void) { return &other; }
 Vec *world_place(Body *body) { return &body->position; }
 int world_hurt(Body *body, int by) { return body->hp -= by; }
 int world_hp(int i) { return bodies[i].hp; }
-double world_sum(const double *values, int count) {
+double world_sum(const Number *values, int count) {
   double sum = 0;
   for (int i = 0; i < count; i++) sum += values[i];
   return sum;
@@ -207,6 +208,12 @@ return function(vm)
       local body = graft.new("Body", { hp = 3, position = { x = 1, y = 2 } })
       same(2, world.hurt(body, 1))
       same(1, body.position.x)
+      local one = graft.new("double")
+      one[0] = 4
+      same(4, world.sum(one, 1))
+      local number = graft.new("Number", 1)
+      number[0] = 5
+      same(5, world.sum(number, 1))
       local list = graft.new("Body", 5)
       list[4].hp = 8
       same(8, list[4].hp)
