@@ -219,11 +219,17 @@ GraftStatus native_tell_busy(NativeChange *self, const StacksAnswer *answer,
   if (answer->address != NULL) {
     find_place(natives, answer->address, true, &place);
   }
-  error_set(error, GRAFT_ERUN,
-            "a layout has changed, and thread %d (%s) is in %s; the change "
-            "waits until it is out",
-            (int)answer->thread, answer->thread_name,
-            place.name != NULL ? place.name : "a native");
+  if (answer->inside) {
+    error_set(error, GRAFT_ERUN,
+              "a layout has changed, and thread %d (%s) is in %s; the change "
+              "waits until it is out",
+              (int)answer->thread, answer->thread_name,
+              place.name != NULL ? place.name : "a native");
+  } else {
+    error_set(error, GRAFT_ERUN,
+              "a layout has changed, and a first call of new code has not "
+              "returned; the change waits until it has");
+  }
   if (!natives->told_busy) engine_notice(natives->engine, error->message);
   natives->told_busy = true;
   self->busy = true;
@@ -290,6 +296,8 @@ void natives_step(Natives *self) {
   if (atomic_load_explicit(&self->crashed, memory_order_relaxed)) {
     take_crashes(self);
   }
+  // Calls that have raised or yielded are over; nobody is in them.
+  guard_take_left(self->guard);
   natives_retry(self);
   collect(self);
 }

@@ -266,4 +266,25 @@ int world_size(void) { return sizeof(Star); }
     assert.equal("749350", game:ask "world.check()")
     game:stop()
   end)
+
+  it("a Lua C function that raised in its first call holds up no migration", function()
+    local lua = [[
+typedef struct lua_State lua_State;
+void lua_pushstring(lua_State *L, const char *text);
+int lua_error(lua_State *L);
+int raiser_call(lua_State *L) { lua_pushstring(L, "%s"); return lua_error(L); }
+]]
+    local game = natives.start(vm, { sources = {
+      ["natives/raiser.c"] = lua:format "one",
+      ["natives/world.c"] = "static int hp = 3;\nint world_hp(void) { return hp++; }\n" } })
+    assert.equal("3", game:ask "world.hp()")
+    game:edit("natives/raiser.c", "one", "two")
+    game:reports "^Update raiser%.call$"
+    assert.equal("two", game:ask "select(2, pcall(raiser.call))")
+    game:edit("natives/world.c", "int hp", "double hp")
+    game:reports "^Migrate world:hp"
+    assert.equal("4", game:ask "world.hp()")
+    assert.equal(0, game.program:count("err", "^Notice a layout"))
+    game:stop()
+  end)
 end
