@@ -119,15 +119,15 @@ struct GraftEngine {
   int watched;           // roots that the watcher has
   atomic_bool pending;
   atomic_bool has_updated; // the host has come to a safe point once
+  atomic_bool new_sources; // C files have come, and there are no natives
   // Natives compiled by the engine; NULL until there are some.
   struct Natives *natives;
-  atomic_bool new_sources; // C files have come, and there are no natives
 
   Patcher *sweeping;      // committed; its references still follow, or NULL
   size_t sweep_notes;     // of its patcher that were told
-  int sweep_safe_points;  // it had so far
   uint64_t sweep_ns;      // it took so far
   uint64_t safe_point_ns; // when this safe point began
+  int sweep_safe_points;  // it had so far
   bool in_hook;           // it is in the hook of a script that never returns
 
   GraftReport report; // of this safe point
@@ -140,10 +140,10 @@ struct GraftEngine {
   bool showing_swaps;
   bool telling_conformed;
   bool pinning;            // a backing is being chosen by hand
-  const char *reverting;   // the function whose old version is being put back
-  ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done
   bool undoing;            // slots are put back, which is no swap
   bool has_listeners;      // a script has asked for events
+  const char *reverting;   // the function whose old version is being put back
+  ARRAY(EngineSwap) swaps; // of the transaction, to be shown when it is done
   struct Types *types;     // for editors, kept up to date; or NULL
   ARRAY(EngineConformed) conformed;
   // Called with each event before desc.on_event; true: it has been shown.
