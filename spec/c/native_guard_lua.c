@@ -38,9 +38,6 @@ static void open_lua_guard(void) {
   open_guard(&desc);
 }
 
-static volatile uintptr_t nowhere;
-#define AT(address) (*(volatile int *)(nowhere + (address)))
-
 // --- Natives -----------------------------------------------------------------
 
 NATIVE int old(lua_State *L) {
