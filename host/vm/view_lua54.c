@@ -458,3 +458,8 @@ void view_forget_shapes(Vm *vm) {
 void view_allow_compiled(Vm *vm, bool allowed) {
   (void)vm, (void)allowed;
 }
+
+bool view_get_integer(Vm *vm, lua_State *L, int index, int64_t *integer) {
+  (void)vm, (void)L, (void)index, (void)integer;
+  return false;
+}

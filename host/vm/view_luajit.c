@@ -358,6 +358,19 @@ bool view_get(Vm *vm, lua_State *L, int index, void **address,
   return true;
 }
 
+bool view_get_integer(Vm *vm, lua_State *L, int index, int64_t *integer) {
+  if (lua_type(L, index) != TYPE_CDATA || vm->views == NULL) return false;
+  const void *value = lua_topointer(L, index);
+  uint16_t number = type_number(value);
+  if (number == vm->views->type_number) return false;
+  const ViewShape *shape = find_shape(vm, number);
+  if (shape == NULL) return false;
+  bool is_unsigned = strcmp(shape->text, "uint64_t") == 0;
+  if (!is_unsigned && strcmp(shape->text, "int64_t") != 0) return false;
+  memcpy(integer, value, sizeof *integer);
+  return !is_unsigned || *integer >= 0;
+}
+
 // Of an array: "char (&)[16]".
 size_t view_extent(lua_State *L, int index) {
   Vm *vm = vm_of(L);

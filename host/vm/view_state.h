@@ -34,6 +34,10 @@ void view_push_methods(lua_State *L);
 // For view_open: what the VM needs. May raise.
 void view_set_up(Vm *vm, lua_State *L);
 
+// LuaJIT: whether the value is a boxed 64-bit integer, and which; one that only
+// an unsigned type has is none. Lua 5.4 has no such values.
+bool view_get_integer(Vm *vm, lua_State *L, int index, int64_t *integer);
+
 // Pushes a view that owns `count` zeroed elements of the type. False, and
 // nothing pushed, when there is no such type, or it has no size. May raise.
 bool view_push_new(Vm *vm, lua_State *L, const char *type, size_t count);

@@ -357,6 +357,10 @@ static void take_view(lua_State *L, int index, GraftValue *value) {
                              &value->as.pointer.type)) {
     return;
   }
+  value->type = GRAFT_INTEGER;
+  if (vm != NULL && view_get_integer(vm, L, index, &value->as.integer)) {
+    return;
+  }
   value->type = GRAFT_OTHER;
   value->as.other = luaL_typename(L, index);
 }

@@ -9,6 +9,9 @@ local natives = require "spec.support.natives"
 local kinds = [[
 #include <stdbool.h>
 #include <stdint.h>
+typedef struct Where { uint64_t id; int64_t far; } Where;
+static Where where = {7, 1000};
+Where *kinds_where(void) { return &where; }
 typedef enum Mood { CALM = 1, ANGRY = 3 } Mood;
 int kinds_int(int a) { return a; }
 unsigned kinds_unsigned(unsigned a) { return a; }
@@ -52,6 +55,10 @@ local cases = {
   { "int64(-2^53)", "-9007199254740992" },
   { "int64(0.5)", false, "(int64_t expected, got 0.5" },
   { "uint64(5)", "5" },
+  { "uint64(kinds.where() and kinds.where().id)", "7" },
+  { "int64(kinds.where().id)", "7" },
+  { "int8(kinds.where().id)", "7" },
+  { "int8(kinds.where().far)", false, "is out of range" },
   { "uint64(-1)", false, "(uint64_t expected, got -1" },
   { "float(0.5)", "0.5" },
   { "float('0.5')", false, "(float expected, got string)" },
