@@ -122,8 +122,8 @@ static long long shift(Reader *self, long long a, long long b, bool left) {
 
 static long long apply(Reader *self, const char *text, long long a,
                        long long b) {
-  uint64_t x = (uint64_t)a;
-  uint64_t y = (uint64_t)b;
+  unsigned long long x = (unsigned long long)a; // these wrap around
+  unsigned long long y = (unsigned long long)b;
   bool twice = text[1] != '\0';
   switch (text[0]) {
   case '|':

@@ -110,11 +110,16 @@ static char *copy(Header *header, const char *text, size_t size) {
 // Constants
 // ---------------------------------------------------------------------------
 
+// Takes its texts over.
 static void add_constant(Header *self, const HeaderConstant *constant) {
   HeaderConstant *grown =
       realloc(self->constants, (self->constant_count + 1) * sizeof *grown);
   self->failed |= grown == NULL;
-  if (grown == NULL) return;
+  if (grown == NULL) {
+    free(constant->name);
+    free(constant->text);
+    return;
+  }
   self->constants = grown;
   grown[self->constant_count++] = *constant;
 }
@@ -141,7 +146,7 @@ static void read_define(Reader *self, const char *line, size_t size) {
   char *body = copy(self->header, line + name.size, size - name.size);
   if (body == NULL) return;
   char *start = body;
-  while (isspace((unsigned char)*start)) start++;
+  while (*start != '\0' && isspace((unsigned char)*start)) start++;
   size_t length = strlen(start);
   while (length > 0 && isspace((unsigned char)start[length - 1])) length--;
   start[length] = '\0';

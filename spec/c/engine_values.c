@@ -71,7 +71,7 @@ static void lists_backings(void) {
   host_write(&host, "goblin.lua", goblin);
   host_require(&host, "goblin");
   GraftFn *think = graft_engine_fn(host.engine, "goblin.think");
-  GraftBacking high, low;
+  GraftBacking high = {0}, low = {0};
   CHECK("there are two backings", graft_fn_backing_count(think) == 2);
   CHECK("they are told",
         graft_fn_backing(think, 0, &high) && graft_fn_backing(think, 1, &low));
