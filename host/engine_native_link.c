@@ -397,6 +397,7 @@ static GraftStatus load_libraries(const NativeStep *step, GraftError *error) {
         memchr(data->image, '\0', data->size) == NULL) {
       continue;
     }
+    // cppcheck-suppress leakReturnValNotUsed // it stays
     if (dlopen(data->image, RTLD_NOW | RTLD_GLOBAL) != NULL) continue;
     error_set(error, GRAFT_EIO, "cannot load its library: %s", dlerror());
     return error_at(error, step->file->path, 0, 0);
