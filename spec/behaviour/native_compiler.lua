@@ -95,7 +95,7 @@ print(require("physics").step(1))
   it("its messages have colours on a terminal only", function()
     local folder = engine.project { ["scripts/main.lua"] = alone,
       ["natives/physics.c"] = "int physics_step(int n) { return n +; }\n" }
-    local command = ("%s --vm %s --watch %s"):format(engine.path, vm,
+    local command = ("'%s' --vm %s --watch '%s'"):format(engine.path, vm,
       folder:at "scripts")
     local env = { NO_COLOR = "", XDG_CACHE_HOME = folder:at "cache" }
     local plain = engine.start(vm, { "--watch", folder:at "scripts" },

@@ -242,7 +242,7 @@ double world_check(void) {
 int world_size(void) { return sizeof(Star); }
 ]]
     local game = start(text:format "", { "world.check()", "world.size()" },
-      { CFLAGS = "-O2 -I" .. engine.root .. "/host/include" })
+      { CFLAGS = "-O2 '-I" .. engine.root .. "/host/include'" })
     assert.equal("1", game:ask "world.make(1000)")
     game:shows("world.check()", 499500)
     game:write("natives/world.c", text:format " float team; double y;")

@@ -223,7 +223,7 @@ static void run_units(Host *host) {
 static char *read_file(const char *path);
 
 static void run_state(Host *host) {
-  setenv("CFLAGS", "-I" SPEC_INCLUDE, 1);
+  setenv("CFLAGS", "'-I" SPEC_INCLUDE "'", 1);
   setenv("XDG_CACHE_HOME", host->folder, 1);
   mkdir("natives", 0777);
   char *text = read_file(SPEC_STATE);
