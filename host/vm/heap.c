@@ -75,7 +75,7 @@ static bool check_kinds(lua_State *L) {
   lua_pushcclosure(L, lua_error, 1);
   bool fits = heap_kind(lua_topointer(L, top + 1)) == HEAP_TABLE &&
               heap_kind(lua_topointer(L, top + 2)) == HEAP_C_FUNCTION &&
-              heap_kind(L) == HEAP_THREAD &&
+              heap_kind(L) == HEAP_THREAD && heap_is_whole_thread(L) &&
               !heap_is_dead(lua_topointer(L, top + 1), heap_white(L));
   lua_settop(L, top);
   return fits;

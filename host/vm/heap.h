@@ -59,6 +59,12 @@ static inline bool heap_is_dead(const void *object, unsigned white) {
          (white ^ (unsigned)MARK_WHITES);
 }
 
+// Whether a thread has got its stack; without memory for that it never does,
+// and waits to be freed. Lua functions have then no prototype or cells.
+static inline bool heap_is_whole_thread(const void *thread) {
+  return raw_pointer(thread, STATE_STACK) != NULL;
+}
+
 // Pushes a function that the next two need.
 void heap_push_holder(lua_State *L);
 

@@ -12,6 +12,7 @@ enum {
   OBJECT_TYPE = 8,
   OBJECT_MARK = 9,
   STATE_GLOBAL = 24,
+  STATE_STACK = 32, // the frame, which comes with the stack
   // In the mark.
   MARK_WHITES = 3 << 3,
   MARK_FINALIZER = 1 << 6, // the object is in the second list

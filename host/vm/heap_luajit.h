@@ -13,6 +13,7 @@ enum {
   OBJECT_MARK = 8,
   OBJECT_TYPE = 9,
   STATE_GLOBAL = 16,
+  STATE_STACK = 56,
   MARK_WHITES = 3, // in the mark
 };
 

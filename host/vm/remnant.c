@@ -247,6 +247,7 @@ static void prepare(Vm *vm, lua_State *L, void *context) {
   desc.walker = lua_newthread(L);
   self->walker_ref = vm_ref(vm, L);
   desc.flat = true;
+  desc.step = spread_step;
   desc.concerns = concerns;
   desc.judge = judge;
   desc.context = vm;

@@ -158,6 +158,7 @@ void replace_spread_begin(Patcher *self, lua_State *L, SweepDesc *desc) {
   desc->walker = lua_newthread(L);
   self->walker_ref = vm_ref(self->vm, L);
   desc->flat = true;
+  desc->step = spread_step;
   desc->begin = replace_near;
   self->is_spread = true;
   spread_init(&self->spread, self->vm, L, &self->sweep);

@@ -195,13 +195,28 @@ static void pair_function(Spread *self, const void *function) {
   lua_pop(walker(self), 1);
 }
 
-static void scan_function(Spread *self, RawRef function) {
+// False for a Lua function that was never made to its end.
+static bool scan_function(Spread *self, RawRef function) {
   int count = raw_upvalue_count(function);
+  bool any = false;
   self->left -= count;
   for (int n = 0; n < count; n++) {
-    if (!is_old(self, raw_upvalue(function, n))) continue;
-    enter(self, function.object);
+    bool is_lua = function.kind == RAW_LUA_FUNCTION;
+    if (is_lua && raw_cell(function.object, n) == NULL) return false;
+    any = any || is_old(self, raw_upvalue(function, n));
+  }
+  if (any) enter(self, function.object);
+  return true;
+}
+
+static void visit_lua_function(Spread *self, const void *function) {
+  const void *proto = raw_proto(function);
+  if (proto == NULL ||
+      !scan_function(self, (RawRef){function, RAW_LUA_FUNCTION})) {
     return;
+  }
+  if (self->met != NULL && self->met(self->sweep->desc.context, proto)) {
+    pair_function(self, function);
   }
 }
 
@@ -217,11 +232,7 @@ static bool visit(Spread *self, const void *object) {
   case HEAP_TABLE:
     return is_skipped(self, object) || scan_table(self, object, &self->place);
   case HEAP_LUA_FUNCTION:
-    scan_function(self, (RawRef){object, RAW_LUA_FUNCTION});
-    if (self->met != NULL &&
-        self->met(self->sweep->desc.context, raw_proto(object))) {
-      pair_function(self, object);
-    }
+    visit_lua_function(self, object);
     break;
   case HEAP_C_FUNCTION:
     scan_function(self, (RawRef){object, RAW_C_FUNCTION});
@@ -231,7 +242,7 @@ static bool visit(Spread *self, const void *object) {
     break;
   case HEAP_THREAD:
     self->left -= THREAD_SLOTS;
-    enter(self, object);
+    if (heap_is_whole_thread(object)) enter(self, object);
     break;
   case HEAP_PLAIN:
   case HEAP_INNER:
@@ -295,7 +306,7 @@ static void walk(Spread *self) {
 }
 
 // stack: as for sweep_step
-static int step(lua_State *W) {
+int spread_step(lua_State *W) {
   Spread *self = lua_touserdata(W, CONTEXT);
   luaL_checkstack(W, 40, "sweep");
   if (lua_isnil(W, KEPT_HOLDER)) {
@@ -320,7 +331,7 @@ int spread_run(Spread *self, uint64_t budget_ns) {
   self->left = SLOTS_PER_LOOK;
   self->late = false;
   while (!self->done && !self->late) {
-    int status = sweep_step(self->sweep, step, self);
+    int status = sweep_step(self->sweep, self);
     if (status == LUA_OK) continue;
     self->begun = false;
     return status;

@@ -61,6 +61,9 @@ typedef struct Spread {
 // `sweep` is flat; it may be one that is to be initialised. May raise.
 void spread_init(Spread *self, struct Vm *vm, lua_State *L, Sweep *sweep);
 
+// What the sweep's description has for `step`.
+int spread_step(lua_State *W);
+
 // For so many nanoseconds, or until it is done. LUA_OK or an error status, with
 // the error value on the stack of the sweep's `desc.L`; then the pass begins
 // again.

@@ -21,7 +21,8 @@ enum {
   RENAMES = 4,      // keys to replace in the tables being walked
   FIXED_COUNT = SWEEP_FIXED,
   FUNCTION, // outside the walk: the function that walks
-  KEPT,     // there, too: what steps keep
+  STEP,     // there, too: the one that goes a step of a flat sweep
+  KEPT,     // and what steps keep
 };
 
 static void visit_value(Sweep *self, int depth);
@@ -489,8 +490,10 @@ void sweep_init(Sweep *self, const SweepDesc *desc) {
     lua_setmetatable(desc->L, -2);
     lua_xmove(desc->L, W, 1);
   }
+  // Pushing a C function asks LuaJIT for memory.
   lua_pushcfunction(desc->L, walk);
-  lua_xmove(desc->L, W, 1);
+  lua_pushcfunction(desc->L, desc->step != NULL ? desc->step : walk);
+  lua_xmove(desc->L, W, 2);
 }
 
 void sweep_clear(Sweep *self) {
@@ -517,23 +520,23 @@ static int call_walker(Sweep *self, int arg_count, int result_count) {
 int sweep_run(Sweep *self) {
   lua_State *W = self->desc.walker;
   rest_collector(self);
-  lua_settop(W, FUNCTION);
+  lua_settop(W, STEP);
   lua_pushvalue(W, FUNCTION);
   for (int i = 1; i <= FIXED_COUNT; i++) lua_pushvalue(W, i);
   lua_pushlightuserdata(W, self);
   return call_walker(self, FIXED_COUNT + 1, 0);
 }
 
-int sweep_step(Sweep *self, lua_CFunction step, void *context) {
+int sweep_step(Sweep *self, void *context) {
   lua_State *W = self->desc.walker;
   lua_settop(W, KEPT + SWEEP_KEPT - 1);
-  lua_pushcfunction(W, step);
+  lua_pushvalue(W, STEP);
   for (int i = 1; i <= FIXED_COUNT; i++) lua_pushvalue(W, i);
   lua_pushlightuserdata(W, context);
   for (int i = 0; i < SWEEP_KEPT; i++) lua_pushvalue(W, KEPT + i);
   int status = call_walker(self, FIXED_COUNT + 1 + SWEEP_KEPT, SWEEP_KEPT);
   if (status != LUA_OK) {
-    lua_settop(W, FUNCTION);
+    lua_settop(W, STEP);
     return status;
   }
   for (int i = SWEEP_KEPT - 1; i >= 0; i--) lua_replace(W, KEPT + i);

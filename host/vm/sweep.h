@@ -57,6 +57,7 @@ typedef struct SweepDesc {
   // What references lead to is not entered: the caller finds the objects, and
   // calls the functions below for each (spread.h).
   bool flat;
+  lua_CFunction step; // of a flat one, see sweep_step
   // Called first, inside the walk: adds pairs with `sweep_add_pair`. NULL:
   // none.
   void (*begin)(void *context, struct Sweep *sweep, lua_State *L);
@@ -113,11 +114,11 @@ void sweep_offer(Sweep *self);
 int sweep_run(Sweep *self);
 
 // A part of a flat sweep, of which there may be any number; between two of them
-// the program and the collector run. `step` finds on its stack SWEEP_FIXED
+// the program and the collector run. `desc.step` finds on its stack SWEEP_FIXED
 // values of the sweep's own, `context`, and the two values that the last step
 // returned, nil at first. Status as above; after an error they are nil again.
 enum { SWEEP_FIXED = 4, SWEEP_KEPT = 2 };
-int sweep_step(Sweep *self, lua_CFunction step, void *context);
+int sweep_step(Sweep *self, void *context);
 
 // Only in a flat sweep, and for what is on top of the walker's stack.
 // Puts its replacement in its place; false when it has none.
