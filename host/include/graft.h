@@ -587,7 +587,8 @@ typedef struct GraftEngineDesc {
   // event tells. Until then old references still call the old code. What the
   // program moved to where passes had been already is found when the garbage
   // collector has run twice more, and told by another SWEEP event. Deleted
-  // functions that are still held are not reported (ORPHAN) with a budget.
+  // functions that are still held are not reported (ORPHAN) with a budget, and
+  // a patch in whose middle memory runs out is not survived.
   // Where it cannot be spread, all is done at once, and the SWEEP event says
   // why: a closure gains a variable of the function around it, a file's
   // variables are not known yet, another transaction comes before the end.
