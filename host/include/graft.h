@@ -874,7 +874,10 @@ GRAFT_API GraftStatus graft_engine_reset(GraftEngine *engine, const char *name,
 // moves. In a native of the engine, which knows it as `graft_engine`:
 //
 //   #include <graft.h>
-//   typedef struct Body { double x, y; int hp; } Body;
+//   typedef struct Body {
+//     double x, y;
+//     int hp;
+//   } Body;
 //   static Body *bodies;
 //
 //   void physics_init(int count) {
