@@ -523,11 +523,6 @@ static bool is_folder(const char *path) {
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static bool is_file(const char *path) {
-  struct stat info;
-  return stat(path, &info) == 0 && S_ISREG(info.st_mode);
-}
-
 static bool is_lua_file(const char *path) {
   size_t size = strlen(path);
   return size > 4 && strcmp(path + size - 4, ".lua") == 0;
@@ -536,7 +531,7 @@ static bool is_lua_file(const char *path) {
 // A file's root is its folder, a glob's the one above the first wildcard.
 static char *root_of(const GraftEngine *self, const char *path) {
   size_t literal = strcspn(path, "*?[");
-  if (path[literal] != '\0' && !is_folder(path) && !is_file(path)) {
+  if (path[literal] != '\0' && !is_folder(path) && !engine_is_file(path)) {
     while (literal > 0 && path[literal - 1] != '/') literal--;
     char *folder = memory_copy_string(&self->allocator, path, literal);
     char *root = NULL;

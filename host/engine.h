@@ -168,6 +168,7 @@ void engine_emit_error(GraftEngine *self, const GraftError *error);
 // engine_file.c
 // Files are known by their path without "./" in front.
 const char *engine_plain_path(const char *path);
+bool engine_is_file(const char *path);
 // Tells the watcher what was loaded.
 void engine_prime(GraftEngine *self, const char *path, const char *text,
                   size_t size);

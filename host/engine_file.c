@@ -215,7 +215,7 @@ GraftStatus engine_open_script(GraftEngine *self, const char *path,
 // Modules
 // ---------------------------------------------------------------------------
 
-static bool is_file(const char *path) {
+bool engine_is_file(const char *path) {
   struct stat info;
   return stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
@@ -239,7 +239,7 @@ static bool find_path(const GraftEngine *self, const char *module,
     for (size_t k = 0; k < 2; k++) {
       buffer_clear(path);
       join(path, self->roots.items[i].path, module, tails[k]);
-      if (!path->failed && is_file(path->text)) return true;
+      if (!path->failed && engine_is_file(path->text)) return true;
     }
   }
   return false;

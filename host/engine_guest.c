@@ -37,24 +37,19 @@ void engine_on_state_closed(void *context) {
 // Chunks that ran before
 // ---------------------------------------------------------------------------
 
-static bool is_file(const char *path) {
-  struct stat info;
-  return stat(path, &info) == 0 && S_ISREG(info.st_mode);
-}
-
 // The file of a chunk by its name, which a host may give it by its own rules:
 // as the roots name it, or from the top of a root. False when there is none.
 static bool find_chunk_path(GraftEngine *self, const char *name, Buffer *path) {
   name = engine_plain_path(name);
   char *module = engine_module_of(self, name);
-  bool found = module != NULL && is_file(name);
+  bool found = module != NULL && engine_is_file(name);
   memory_free(&self->allocator, module);
   if (found) buffer_add_text(path, name);
   for (size_t i = 0; i < self->roots.count && !found; i++) {
     if (*self->roots.items[i].path == '\0') continue; // tried already
     buffer_clear(path);
     buffer_format(path, "%s/%s", self->roots.items[i].path, name);
-    found = !path->failed && is_file(path->text);
+    found = !path->failed && engine_is_file(path->text);
   }
   return found && !path->failed;
 }
